@@ -1,0 +1,1 @@
+"""How a model does it, one engine a file."""

@@ -1,0 +1,152 @@
+"""What an engine is: a declaration that costs nothing to read, and two calls, `load` and `run`.
+
+Importing an engine's module must stay cheap: heavy libraries are imported in `load`. An engine is
+one file with one class, and one entry-point line in the group of its stage:
+
+    [project.entry-points."dubd.speak"]
+    espeak = "dubd.engines.espeak:Espeak"
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dubd.media.patches import PatchReader, PatchWriter
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """The parameters of an engine that has none."""
+
+
+class Engine(ABC, Generic[Item, Made]):
+    """A model, or what stands for one. One instance lives in one worker process."""
+
+    name: ClassVar[str]
+    stage: ClassVar[str]  # transcribe, translate, speak, faces, lipsync or restore
+    summary: ClassVar[str]  # one line for `dubd doctor` and the report
+    licence: ClassVar[str]  # code and data, SPDX where there is a name
+    Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
+    batch: ClassVar[int] = 1  # how many jobs one call may take
+
+    @classmethod
+    def revision(cls) -> str:
+        """Changes whenever the same input may give other output; part of every task's key."""
+        return "1"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """None where the engine can run here, else what to install, as one command."""
+        return None
+
+    @classmethod
+    def refuses(cls, source: str, target: str) -> str | None:
+        """None where the engine can do this pair of language codes, else the reason."""
+        return None
+
+    @abstractmethod
+    def load(self, device: str, params: Any) -> None:
+        """Bring the model into memory. `device` is "cpu" or "cuda:N"; `params` is a `Params`."""
+
+    @abstractmethod
+    def run(self, batch: Sequence[Item]) -> list[Made | Exception]:
+        """One entry per item, in order; an item that fails becomes its exception."""
+
+
+# What goes in and out, stage by stage. Seconds are relative to the item unless said otherwise.
+
+
+@dataclass(frozen=True)
+class Recording:
+    """transcribe in: mono float32 in -1..1 at 16 kHz, and the language spoken (a code such as "en")."""
+
+    samples: np.ndarray
+    language: str
+
+
+@dataclass(frozen=True)
+class Word:
+    """One recognised word, in seconds from the start of the recording; confidence in 0..1."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """transcribe out."""
+
+    words: Sequence[Word]
+    language: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """translate in: one utterance and the glossary as (source term, target term) pairs."""
+
+    text: str
+    source: str
+    target: str
+    pivot: str | None = None
+    glossary: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Translation:
+    """translate out; `alternatives` are other renderings, best first."""
+
+    text: str
+    pivot: str | None = None
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """speak in: text to say, its language, the voice (engine's own name), and the rate (1 = natural)."""
+
+    text: str
+    language: str
+    voice: str
+    rate: float = 1.0
+    pitch: float | None = None  # the source speaker's median f0 in Hz, where known
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """speak out: mono float32 at `rate` Hz; `phonemes` are (start in s, IPA) where the engine knows them."""
+
+    samples: np.ndarray
+    rate: int
+    phonemes: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Shot:
+    """faces, lipsync and restore in: one segment's picture and what is known of it.
+
+    `speech` is the dubbed sound, `original` the source's, both mono float32 at 48 kHz on the
+    segment's clock. `timing` is speech.json's list of lines. lipsync writes to `out`;
+    restore reads `patches` and writes to `out`.
+    """
+
+    video: Path
+    rate: str  # frames per second as "30000/1001"
+    frames: int
+    faces: Path | None = None
+    speech: np.ndarray | None = None
+    original: np.ndarray | None = None
+    timing: Sequence[dict[str, Any]] = field(default_factory=list)
+    patches: PatchReader | None = None
+    out: PatchWriter | None = None

@@ -1,0 +1,37 @@
+"""Find engines by the word a rule uses, through entry points, so that anyone can add one."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.metadata import entry_points
+
+from dubd.engines.contract import Engine
+from dubd.errors import DubdError, Exit
+
+STAGES = ("transcribe", "translate", "speak", "faces", "lipsync", "restore")
+
+
+@cache
+def names(stage: str) -> tuple[str, ...]:
+    """The words a rule may use for this stage, those of installed third-party packages too."""
+    return tuple(sorted(entry_points(group=f"dubd.{stage}").names))
+
+
+@cache
+def find(stage: str, name: str) -> type[Engine]:
+    """The engine class that `name` stands for; DubdError with a did-you-mean where there is none."""
+    found = entry_points(group=f"dubd.{stage}", name=name)
+    if not found:
+        near = difflib.get_close_matches(name, names(stage), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"installed: {', '.join(names(stage)) or 'none'}"
+        raise DubdError(f"no engine {name!r} for {stage}", remedy=hint, exit=Exit.RULE)
+    try:
+        engine: type[Engine] = next(iter(found)).load()
+    except ImportError as error:
+        raise DubdError(
+            f"the engine {name!r} for {stage} cannot be imported: {error}",
+            remedy="install the package that provides it again",
+            exit=Exit.RULE,
+        ) from error
+    return engine

@@ -1,0 +1,68 @@
+"""What dubd says when something is wrong: one line with the file, the stage and the remedy."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every dubd command, documented in docs/cli.md."""
+
+    OK = 0
+    FAILED = 1  # at least one task failed; the others went on
+    USAGE = 2  # the command line itself
+    RULE = 3  # a rule is wrong, or names something that is not here
+    INPUT = 4  # a video cannot be dubbed as it is
+    WORKSPACE = 5  # the disk: full, not writable, or not a place for state
+    BUSY = 6  # another dubd process is building all that was asked for
+    STOPPED = 130  # interrupted; what was finished is kept
+
+
+class DubdError(Exception):
+    """A fault that a person can act on.
+
+    `reason` says what is wrong, `file` and `stage` where, `remedy` what to do about it.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: object = None,
+        stage: str | None = None,
+        remedy: str = "",
+        exit: Exit = Exit.FAILED,
+    ) -> None:
+        self.reason = reason
+        self.file = None if file is None else str(file)
+        self.stage = stage
+        self.remedy = remedy
+        self.exit = exit
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.file, self.stage) if part)
+        line = f"{where}: {self.reason}" if where else self.reason
+        return f"{line}; {self.remedy}" if self.remedy else line
+
+    def to_json(self) -> dict[str, object]:
+        """The form in which a worker hands an error over its pipe, and `--json` prints it."""
+        return {
+            "reason": self.reason,
+            "file": self.file,
+            "stage": self.stage,
+            "remedy": self.remedy,
+            "exit": int(self.exit),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, object]) -> DubdError:
+        """The inverse of `to_json`."""
+        exit = data.get("exit")
+        return cls(
+            str(data.get("reason", "failed without a reason")),
+            file=data.get("file"),
+            stage=str(data["stage"]) if data.get("stage") else None,
+            remedy=str(data.get("remedy") or ""),
+            exit=Exit(exit) if isinstance(exit, int) else Exit.FAILED,
+        )

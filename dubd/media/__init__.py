@@ -1,0 +1,1 @@
+"""The material: picture, sound, time."""

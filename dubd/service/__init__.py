@@ -1,0 +1,1 @@
+"""What lives for months: the daemon and its inbox."""

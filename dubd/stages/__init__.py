@@ -1,0 +1,1 @@
+"""What each stage does, whatever engine it runs."""
