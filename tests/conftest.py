@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+_MEDIA = Path(os.environ.get("DUBD_MEDIA") or Path(__file__).parents[2] / "shared" / "media")
+
+
+@pytest.fixture
+def media() -> Callable[[str], Path]:
+    """A real clip by its name in the media folder (DUBD_MEDIA); skips where the folder is absent."""
+
+    def find(name: str) -> Path:
+        path = _MEDIA / name
+        if not path.exists():
+            pytest.skip(f"no {name}: set DUBD_MEDIA to the folder of real clips")
+        return path
+
+    return find
