@@ -1,0 +1,148 @@
+"""Patches come back as they were stored, and compositing touches nothing outside their masks."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubd.errors import DubdError
+from dubd.media.patches import PatchReader, PatchWriter, Pixels, composite, planes
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "patches.mkv", tmp_path / "geometry.npz"
+
+
+def noise(height: int, width: int, *, seed: int = 1) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 4)).astype(np.uint8)
+
+
+def frame_of(colour: tuple[int, int, int], height: int = 48, width: int = 64) -> Pixels:
+    frame = np.empty((height * 3 // 2, width), np.uint8)
+    for plane, code in zip(planes(frame), colour, strict=True):
+        plane[:] = code
+    return frame
+
+
+def test_patches_of_any_size_come_back_bit_for_bit(store: tuple[Path, Path]) -> None:
+    given = [(0, 4, 6, noise(20, 30)), (0, 40, 2, noise(11, 13, seed=2)), (7, 0, 0, noise(32, 40, seed=3))]
+    for *_, bgra in given:
+        bgra[bgra[..., 3] == 0] = 0
+    with PatchWriter(*store, canvas=(40, 32), rate="30000/1001", mode="retrieval") as writer:
+        for patch in given:
+            writer.add(*patch)
+    reader = PatchReader(*store)
+    assert (len(reader), reader.mode, reader.canvas, reader.frames.tolist()) == (3, "retrieval", (40, 32), [0, 0, 7])
+    for _ in range(2):
+        for (*where, picture), (*expected, wanted) in zip(reader, given, strict=True):
+            assert where == expected
+            assert np.array_equal(picture, wanted)
+
+
+def test_colour_under_an_empty_mask_is_dropped(store: tuple[Path, Path]) -> None:
+    bgra = noise(8, 8)
+    bgra[:, :4, 3], bgra[:, 4:, 3] = 0, 9
+    with PatchWriter(*store, canvas=(8, 8), rate="25/1", mode="m") as writer:
+        writer.add(0, 0, 0, bgra)
+    ((*_, picture),) = PatchReader(*store)
+    assert not picture[:, :4].any()
+    assert np.array_equal(picture[:, 4:], bgra[:, 4:])
+
+
+def test_same_patches_make_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        with PatchWriter(
+            tmp_path / f"{name}.mkv", tmp_path / f"{name}.npz", canvas=(32, 32), rate="25/1", mode="m"
+        ) as w:
+            w.add(3, 2, 2, noise(32, 32))
+    for suffix in ("mkv", "npz"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_a_store_without_patches_is_still_a_video(store: tuple[Path, Path]) -> None:
+    with PatchWriter(*store, canvas=(32, 32), rate="25/1", mode="none"):
+        pass
+    assert list(PatchReader(*store)) == []
+    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(store[0])]
+    assert subprocess.check_output(probe, text=True).strip() == "ffv1"
+
+
+@pytest.mark.parametrize("where", [(0, 1, 0), (0, 0, 3), (-1, 0, 0)])
+def test_patches_off_the_grid_or_out_of_order_are_refused(
+    store: tuple[Path, Path], where: tuple[int, int, int]
+) -> None:
+    with PatchWriter(*store, canvas=(16, 16), rate="25/1", mode="m") as writer:
+        writer.add(0, 0, 0, noise(4, 4))
+        with pytest.raises(ValueError):
+            writer.add(*where, noise(4, 4))
+        with pytest.raises(ValueError, match="canvas"):
+            writer.add(0, 0, 0, noise(17, 4))
+
+
+def test_a_cut_off_store_says_so(store: tuple[Path, Path]) -> None:
+    with PatchWriter(*store, canvas=(64, 64), rate="25/1", mode="m") as writer:
+        for index in range(4):
+            writer.add(index, 0, 0, noise(64, 64))
+    store[0].write_bytes(store[0].read_bytes()[:20_000])
+    with pytest.raises(DubdError, match="fewer patches"):
+        list(PatchReader(*store))
+
+
+def test_pixels_outside_the_mask_keep_their_bytes() -> None:
+    frame = np.random.default_rng(5).integers(0, 256, (72, 64)).astype(np.uint8)
+    before = frame.copy()
+    bgra = noise(20, 24)
+    bgra[..., 3] = 0
+    bgra[6:14, 8:16, 3] = 255
+    composite(frame, 10, 12, bgra)
+    for (now, was), scale in zip(zip(planes(frame), planes(before), strict=True), (1, 2, 2), strict=True):
+        touched = np.zeros(now.shape, bool)
+        touched[18 // scale : 26 // scale, 18 // scale : 26 // scale] = True
+        assert np.array_equal(now[~touched], was[~touched])
+        assert (now[touched] != was[touched]).mean() > 0.9
+
+
+# Codes of saturated colours: BT.709-6 table 3.5 with the 8-bit quantisation of 4.6; BT.601-7 likewise.
+@pytest.mark.parametrize(
+    ("space", "range", "bgr", "codes"),
+    [
+        ("bt709", "tv", (255, 255, 255), (235, 128, 128)),
+        ("bt709", "tv", (0, 0, 255), (63, 102, 240)),
+        ("bt601", "tv", (0, 0, 255), (81, 90, 240)),
+        ("bt601", "pc", (0, 0, 0), (0, 128, 128)),
+    ],
+)
+def test_a_full_mask_gives_the_colour_of_the_patch(
+    space: str, range: str, bgr: tuple[int, int, int], codes: tuple[int, int, int]
+) -> None:
+    frame = frame_of((100, 60, 200))
+    composite(frame, 0, 0, np.full((48, 64, 4), (*bgr, 255), np.uint8), space, range)
+    for plane, code in zip(planes(frame), codes, strict=True):
+        assert np.all(plane == code)
+
+
+def test_half_a_mask_is_half_way_and_the_edge_takes_no_colour_from_outside() -> None:
+    frame = frame_of((35, 128, 128))
+    bgra = np.full((4, 4, 4), (0, 0, 255, 128), np.uint8)
+    bgra[:, 0] = 0
+    composite(frame, 8, 8, bgra)
+    luma, blue, red = planes(frame)
+    assert luma[8, 11] == round(35 + (62.6 - 35) * 128 / 255)
+    assert red[4, 5] == round(128 + 112 * 128 / 255)
+    assert red[4, 4] == round(128 + 112 * 128 / 255 / 2)
+    assert blue[4, 4] < 128
+
+
+@pytest.mark.parametrize("corner", [(-6, -4), (58, 40), (200, 0)])
+def test_a_patch_over_the_edge_is_cropped(corner: tuple[int, int]) -> None:
+    frame = frame_of((50, 128, 128))
+    composite(frame, *corner, np.full((16, 16, 4), 255, np.uint8))
+    x, y = corner
+    changed = planes(frame)[0] != 50
+    expected = np.zeros((48, 64), bool)
+    expected[max(0, y) : y + 16, max(0, x) : x + 16] = True
+    assert np.array_equal(changed, expected)
