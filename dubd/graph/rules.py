@@ -1,0 +1,278 @@
+"""Rules: what a drop becomes, read from YAML, checked against the engines that are here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dubd.engines import registry
+from dubd.errors import DubdError, Exit
+from dubd.graph.marked import Marked, Where
+from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
+
+__all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "with_clip"]
+
+SUFFIXES = (".yaml", ".yml")
+
+_LITE = {
+    "transcribe": "pocketsphinx",
+    "translate": "apertium",
+    "speak": "espeak",
+    "faces": "dlib",
+    "lipsync": "mouths",
+    "restore": "sharpen",
+}
+_MAY_BE_NONE = ("lipsync", "restore")
+
+
+class _Check:
+    """One reading of a rule file: the rule, or every fault in it."""
+
+    def __init__(self, path: Path, ready: bool) -> None:
+        self.marked = Marked(path)
+        self.ready = ready
+        self.faults: list[DubdError] = []
+
+    def fault(self, where: Where, reason: str, remedy: str = "", *, key: bool = False) -> None:
+        line = self.marked.line(where, key=key)
+        stage = str(where[1]) if len(where) > 1 and where[0] == "stages" else None
+        file = f"{self.marked.path}:{line}"
+        self.faults.append(DubdError(reason, file=file, stage=stage, remedy=remedy, exit=Exit.RULE))
+
+    def rule(self) -> Rule | None:
+        data = self.marked.data
+        if not isinstance(data, dict):
+            self.fault((), "a rule is a mapping of keys to values", "begin with languages: {source: en, target: es}")
+            return None
+        for name, line in self.marked.twice():
+            file = f"{self.marked.path}:{line}"
+            self.faults.append(DubdError(f"{name!r} stands twice", file=file, remedy="keep one", exit=Exit.RULE))
+        given = data.get("stages") or {}
+        if not isinstance(given, dict):
+            self.fault(("stages",), "stages is a mapping of stage names", "stages: {speak: {engine: espeak}}")
+            given = {}
+        for stage in given.keys() - set(registry.STAGES):
+            self.fault(("stages", str(stage)), f"unknown stage {stage!r}", _near(str(stage), registry.STAGES), key=True)
+        stages = {stage: self.stage(stage, given.get(stage, {})) for stage in registry.STAGES}
+        try:
+            rule = Rule.model_validate_json(
+                json.dumps({"name": self.marked.path.stem, **data, "stages": stages}, default=str)
+            )
+        except ValidationError as error:
+            self.explain(error, (), Rule)
+            return None
+        self.languages(rule)
+        if rule.stages.speak.params.get("voice") == "clone" and not rule.consent:
+            self.fault(
+                ("stages", "speak", "voice"),
+                "a cloned voice needs its owner's consent",
+                "add consent: true to the rule",
+            )
+        return None if self.faults else rule
+
+    def stage(self, stage: str, given: object) -> dict[str, Any]:
+        """One stage's canonical form: engine, its own keys, and the engine's parameters with their defaults."""
+        own: dict[str, Any] = {"engine": _LITE[stage]}
+        if isinstance(given, str):
+            given = {"engine": given}
+        if not isinstance(given, dict):
+            self.fault(("stages", stage), "should be a mapping", f"{stage}: {{engine: {_LITE[stage]}}}")
+            return own
+        own |= {key: given[key] for key in OWN_KEYS if key in given}
+        params = {key: value for key, value in given.items() if key not in own}
+        if "glossary" in own:
+            own["glossary"] = self.glossary(stage, own["glossary"])
+        name = own["engine"]
+        if not isinstance(name, str):
+            self.fault(("stages", stage, "engine"), "should be the name of an engine", f"engine: {_LITE[stage]}")
+            own["engine"] = _LITE[stage]
+        elif name == "none" and stage not in _MAY_BE_NONE:
+            self.fault(("stages", stage, "engine"), "this stage cannot be left out", f"engine: {_LITE[stage]}")
+        elif name == "none":
+            for key in params:
+                self.fault(("stages", stage, key), f"{key!r} has no meaning with engine: none", "remove it", key=True)
+        else:
+            self.engine(stage, name, own, params)
+        return own
+
+    def engine(self, stage: str, name: str, own: dict[str, Any], params: dict[str, Any]) -> None:
+        """Resolve the engine's own name and complete its parameters, in `own`."""
+        where = ("stages", stage, "engine")
+        try:
+            engine = registry.find(stage, name)
+        except DubdError as error:
+            self.fault(where, error.reason, error.remedy)
+            return
+        if engine.name in registry.names(stage) and registry.find(stage, engine.name) is engine:
+            own["engine"] = engine.name  # two words for one engine must not give two keys
+        if self.ready and (missing := engine.missing()):
+            self.fault(where, f"the engine {name!r} cannot run here", missing)
+        for field in dataclasses.fields(engine.Params):
+            if field.name in own and field.name != "engine":
+                params[field.name] = own.pop(field.name)  # an engine whose bytes depend on it keeps it in the key
+        try:
+            own["params"] = complete(engine, params)
+        except ValidationError as error:
+            self.explain(error, ("stages", stage), engine.Params)
+        except (TypeError, ValueError) as error:
+            self.fault(("stages", stage), str(error).splitlines()[0], f"see dubd doctor for {name}")
+
+    def glossary(self, stage: str, given: object) -> object:
+        where = ("stages", stage, "glossary")
+        if stage != "translate":
+            self.fault(where, "only translate has a glossary", "move it to stages: translate:", key=True)
+        elif not isinstance(given, str):
+            self.fault(where, "should be the path of a .csv file", "glossary: glossary.csv")
+        else:
+            path = (self.marked.path.parent / given).resolve()
+            if not path.is_file():
+                self.fault(where, f"no glossary at {path}", "paths are relative to the rule file")
+            return str(path)
+        return None
+
+    def languages(self, rule: Rule) -> None:
+        """Let each engine say whether it can do the pair, once the names are known to be right."""
+        for stage, chosen in rule.stages:
+            if not chosen.on or self.faults:
+                continue
+            engine = registry.find(stage, chosen.engine)
+            for target in rule.languages.target:
+                steps = rule.languages.steps(target) if stage == "translate" else ((rule.languages.source, target),)
+                for source, into in steps:
+                    if refusal := engine.refuses(source, into):
+                        self.fault(("languages",), f"{chosen.engine} ({stage}) cannot do {source} -> {into}: {refusal}")
+
+    def explain(self, error: ValidationError, above: Where, model: type[Any]) -> None:
+        """Each of pydantic's faults as one line."""
+        for entry in error.errors(include_url=False):
+            where = (*above, *(step for step in entry["loc"] if step not in ("params",)))
+            label = ".".join(str(step) for step in where)
+            if entry["type"] == "extra_forbidden":
+                known = _keys(model, entry["loc"][:-1]) + (OWN_KEYS if above else ())
+                self.fault(where, f"unknown key {where[-1]!r}", _near(str(where[-1]), known), key=True)
+            elif entry["type"] == "missing":
+                self.fault(where, f"{label} is missing", "languages: {source: en, target: es}" if not above else "")
+            else:
+                message = entry["msg"][:1].lower() + entry["msg"][1:]
+                self.fault(where, f"{label}: {message}, not {_short(entry['input'])}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _near(word: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def _keys(model: type[Any], path: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys that may stand at `path` of a rule, or those of an engine's `Params`."""
+    if dataclasses.is_dataclass(model):
+        return tuple(field.name for field in dataclasses.fields(model))
+    parts: dict[str, type[Part]] = {"languages": Languages, "clip": Clip, "segments": Segments, "output": Output}
+    return tuple(parts.get(str(path[0]), Rule).model_fields if path else Rule.model_fields)
+
+
+def check(path: Path, *, ready: bool = True) -> tuple[Rule | None, list[DubdError]]:
+    """The rule in `path`, and everything that is wrong with it: a rule comes only without faults.
+
+    `ready` also asks each engine whether it can run here. Errors: none; unreadable files are a fault too.
+    """
+    try:
+        reading = _Check(path, ready)
+    except DubdError as error:
+        return None, [error]
+    return reading.rule(), reading.faults
+
+
+def load(path: Path, *, ready: bool = True) -> Rule:
+    """The rule in `path`. Errors: DubdError(Exit.RULE), one line with file:line, stage and remedy."""
+    rule, faults = check(path, ready=ready)
+    if rule is None:
+        raise faults[0]
+    return rule
+
+
+class Rules:
+    """A folder of rule files; a rule's name is that of its file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def paths(self) -> list[Path]:
+        """Every rule file, by name."""
+        return sorted(path for path in self.folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+
+    def all(self) -> list[Rule]:
+        """Every rule. Errors: DubdError of the first that is wrong."""
+        return [load(path) for path in self.paths()]
+
+    def named(self, name: str) -> Rule:
+        """The rule called `name`. Errors: DubdError with a did-you-mean."""
+        found = self._find(name)
+        if found is None:
+            known = tuple(path.stem for path in self.paths())
+            raise DubdError(f"no rule {name!r} in {self.folder}", remedy=_near(name, known), exit=Exit.RULE)
+        return load(found)
+
+    def for_drop(self, path: Path, inbox: Path) -> Rule:
+        """The rule of a drop: its sidecar, else its folder's name, else `match` globs, else the default.
+
+        A folder whose name is nearly that of a rule is taken for a slip, not for a plain folder. A rule
+        file that is wrong fails the drops that it would have been chosen for, and no others.
+        Errors: DubdError(Exit.RULE).
+        """
+        for suffix in SUFFIXES:
+            if (beside := path.with_suffix(suffix)).is_file():
+                return load(beside)
+        inside = path.relative_to(inbox) if path.is_relative_to(inbox) else Path(path.name)
+        for folder in reversed(inside.parts[:-1]):
+            if found := self._find(folder):
+                return load(found)
+            if close := difflib.get_close_matches(folder, [rule.stem for rule in self.paths()], n=1, cutoff=0.8):
+                raise DubdError(
+                    f"no rule {folder!r} for this folder", file=path, remedy=f"did you mean {close[0]}?", exit=Exit.RULE
+                )
+        return self._chosen(inside, path)
+
+    def _find(self, name: str) -> Path | None:
+        return next((path for path in self.paths() if path.stem == name), None)
+
+    def _chosen(self, inside: Path, drop: Path) -> Rule:
+        default: list[Path] = []
+        broken: list[DubdError] = []
+        for path in self.paths():
+            try:
+                data = Marked(path).data
+            except DubdError as error:
+                broken.append(error)
+                continue
+            data = data if isinstance(data, dict) else {}
+            globs = several(data.get("match") or ())
+            if isinstance(globs, tuple) and any(
+                fnmatch(text, str(glob)) for glob in globs for text in (inside.name, inside.as_posix())
+            ):
+                return load(path)
+            if data.get("default") is True:
+                default.append(path)
+        if len(default) == 1:
+            return load(default[0])
+        if default:
+            names = " and ".join(path.name for path in default)
+            raise DubdError(f"{names} both say default: true", file=self.folder, remedy="keep one", exit=Exit.RULE)
+        if broken:
+            raise broken[0]
+        raise DubdError(
+            f"no rule in {self.folder} matches it, and none is the default",
+            file=drop,
+            remedy="add default: true to one rule, or put a .yaml beside the video",
+            exit=Exit.RULE,
+        )

@@ -1,0 +1,241 @@
+"""Rules: reading, telling what is wrong, choosing one for a drop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError, Exit
+from dubd.graph.rules import Rules, check, dump, load, with_clip
+
+sys.path.insert(0, str(Path(__file__).parent))
+from plugin import installed
+
+STAGES = """\
+stages:
+  transcribe: {engine: hear}
+  translate: {engine: turn}
+  speak: {engine: say}
+  faces: {engine: look}
+  lipsync: {engine: lips}
+  restore: {engine: clear}
+"""
+BASE = "languages: {source: en, target: es}\n" + STAGES
+
+
+@pytest.fixture(autouse=True)
+def _engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with installed(tmp_path_factory.mktemp("plugin")):
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    return rules
+
+
+def write(folder: Path, text: str, name: str = "talk.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def only(path: Path) -> str:
+    rule, faults = check(path)
+    assert rule is None
+    assert len(faults) == 1, faults
+    assert faults[0].exit == Exit.RULE
+    line = str(faults[0])
+    assert "\n" not in line
+    return line
+
+
+class TestReading:
+    def test_what_is_left_out_takes_its_default(self, folder: Path) -> None:
+        rule = load(write(folder, BASE))
+        assert rule.name == "talk"
+        assert rule.languages.target == ("es",)
+        assert (rule.segments.target, rule.segments.min, rule.segments.max) == (20, 8, 30)
+        assert rule.output.subtitles == ("srt", "vtt")
+        assert rule.output.loudness == -16
+        assert rule.clip is None
+
+    def test_parameters_are_completed_so_that_keys_are_canonical(self, folder: Path) -> None:
+        plain = load(write(folder, BASE))
+        said = load(write(folder, BASE.replace("{engine: say}", "{engine: say, style: calm, pitch: 1}"), "said.yaml"))
+        assert plain.stages.speak.params == {
+            "voice": "plain",
+            "pitch": 1.0,
+            "breaths": [2, 3],
+            "style": "calm",
+            "precision": "fp32",
+        }
+        assert repr(said.stages.speak.params) == repr(plain.stages.speak.params)
+
+    def test_two_words_for_one_engine_are_one(self, folder: Path) -> None:
+        rule = load(write(folder, BASE.replace("engine: lips", "engine: mouth")))
+        assert rule.stages.lipsync.engine == "lips"
+
+    def test_how_a_stage_runs_stays_out_of_its_parameters(self, folder: Path) -> None:
+        rule = load(write(folder, BASE.replace("{engine: hear}", "{engine: hear, vram: 1.5 GiB, batch: 4}")))
+        assert rule.stages.transcribe.params == {}
+        assert (rule.stages.transcribe.vram, rule.stages.transcribe.batch) == (1536, 4)
+
+    def test_a_precision_that_the_engine_declares_is_in_its_parameters(self, folder: Path) -> None:
+        rule = load(write(folder, BASE.replace("{engine: say}", "{engine: say, precision: fp16}")))
+        assert rule.stages.speak.params["precision"] == "fp16"
+
+    def test_norwegian_is_not_false(self, folder: Path) -> None:
+        assert load(write(folder, BASE.replace("target: es", "target: [no, es]"))).languages.target == ("no", "es")
+
+    @pytest.mark.parametrize(
+        ("start", "seconds"), [("15", 15), ('"00:15"', 15), ("00:15", 15), ("1:15", 75), ('"1:02:03.5"', 3723.5)]
+    )
+    def test_a_clip_starts_where_a_person_writes_it(self, folder: Path, start: str, seconds: float) -> None:
+        rule = load(write(folder, BASE + f"clip: {{start: {start}, duration: 10}}\n"))
+        assert rule.clip is not None
+        assert rule.clip.start == seconds
+
+    def test_what_is_dumped_reads_back_equal_from_anywhere(self, folder: Path, tmp_path: Path) -> None:
+        write(folder, "red,rojo\n", "terms.csv")
+        text = BASE.replace("{engine: turn}", "{engine: turn, glossary: terms.csv}").replace("{engine: clear}", "none")
+        text = text.replace("target: es", "target: [no, es]") + 'clip: {start: "1:15", duration: 10}\nmatch: "a*"\n'
+        rule = load(write(folder, text))
+        copy = tmp_path / "rule.yaml"
+        copy.write_text(dump(rule))
+        assert load(copy) == rule
+        assert dump(load(copy)) == dump(rule)
+        assert rule.stages.translate.glossary == folder / "terms.csv"
+
+    def test_a_clip_from_the_command_line(self, folder: Path) -> None:
+        rule = with_clip(load(write(folder, BASE)), "00:15+1:00")
+        assert rule.clip is not None
+        assert (rule.clip.start, rule.clip.duration) == (15, 60)
+
+    @pytest.mark.parametrize("text", ["15", "a+b", "3+0", "-1+3", ""])
+    def test_a_clip_that_is_none_is_a_usage_error(self, folder: Path, text: str) -> None:
+        with pytest.raises(DubdError) as caught:
+            with_clip(load(write(folder, BASE)), text)
+        assert caught.value.exit == Exit.USAGE
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("old", "new", "line", "words"),
+        [
+            ("{engine: say}", "{engine: say, vioce: x}", 5, ["speak", "'vioce'", "did you mean voice?"]),
+            ("{engine: say}", "{engine: sya}", 5, ["speak", "'sya'", "did you mean say?"]),
+            ("{engine: say}", "{engine: say, pitch: high}", 5, ["speak", "pitch", "number", "'high'"]),
+            ("{engine: say}", "{engine: say, pitch: 0}", 5, ["speak", "pitch must be above 0"]),
+            ("{engine: say}", "{engine: say, style: mad}", 5, ["'calm' or 'lively'"]),
+            ("{engine: say}", "{engine: say, voice: clone}", 5, ["consent"]),
+            ("{engine: say}", "{engine: none}", 5, ["speak", "cannot be left out"]),
+            ("{engine: say}", "{engine: say, batch: true}", 5, ["batch", "integer", "True"]),
+            ("{engine: hear}", "{engine: hear, vram: lots}", 3, ["vram", "10 GiB"]),
+            ("{engine: turn}", "{engine: turn, glossary: no.csv}", 4, ["no glossary at", "relative to the rule file"]),
+            ("{engine: lips}", "{engine: absent}", 7, ["lipsync", "cannot run here", "pip install absent"]),
+            ("  speak:", "  speek:", 5, ["'speek'", "did you mean speak?"]),
+            ("source: en", "sorce: en", 1, ["languages.source is missing"]),
+            (
+                "source: en, target: es",
+                "source: kn, target: hi",
+                1,
+                ["turn (translate)", "kn -> hi", "only to and from"],
+            ),
+            ("target: es", "target: [es, en]", 1, ["spoken already"]),
+            ("target: es", "target: Spanish", 1, ["languages.target", "'Spanish'"]),
+            ("languages:", "langauges: {}\nlanguages:", 1, ["'langauges'", "did you mean languages?"]),
+            ("stages:", "segments: {min: 40}\nstages:", 2, ["min <= target <= max"]),
+            ("stages:", "output: {loudnes: -16}\nstages:", 2, ["'loudnes'", "did you mean loudness?"]),
+            ("stages:", "default: true\ndefault: false\nstages:", 3, ["'default' stands twice"]),
+            ("stages:", "clip: {start: soon, duration: 3}\nstages:", 2, ["clip.start", "1:02:03.5", "'soon'"]),
+            ("stages:", "output: [\nstages:", 4, ["not YAML"]),
+        ],
+    )
+    def test_one_line_with_the_place_and_the_remedy(
+        self, folder: Path, old: str, new: str, line: int, words: list[str]
+    ) -> None:
+        assert old in BASE
+        path = write(folder, BASE.replace(old, new))
+        faults = check(path)[1]
+        text = str(faults[0])
+        assert "\n" not in text
+        assert text.startswith(f"{path}:{line}"), text
+        for word in words:
+            assert word in text
+
+    def test_every_fault_is_told(self, folder: Path) -> None:
+        text = BASE.replace("{engine: say}", "{engine: say, vioce: x}").replace("{engine: hear}", "{engine: heer}")
+        faults = check(write(folder, text + "outptu: {}\n"))[1]
+        assert [fault.stage for fault in faults] == ["transcribe", "speak", None]
+
+    def test_a_missing_file(self, folder: Path) -> None:
+        assert "no such rule file" in only(folder / "no.yaml")
+
+    def test_bytes_that_are_no_text(self, folder: Path) -> None:
+        path = folder / "talk.yaml"
+        path.write_bytes(b"\xff\xfe\x00")
+        assert "UTF-8" in only(path)
+
+    def test_an_empty_file(self, folder: Path) -> None:
+        assert "mapping" in only(write(folder, ""))
+
+    def test_a_pivot_splits_the_pair(self, folder: Path) -> None:
+        text = BASE.replace("source: en, target: es", "source: kn, pivot: en, target: hi")
+        assert load(write(folder, text)).languages.steps("hi") == (("kn", "en"), ("en", "hi"))
+
+
+class TestForDrop:
+    @pytest.fixture
+    def inbox(self, tmp_path: Path) -> Path:
+        inbox = tmp_path / "inbox"
+        (inbox / "kannada").mkdir(parents=True)
+        return inbox
+
+    @pytest.fixture
+    def rules(self, folder: Path) -> Rules:
+        write(folder, "default: true\n" + BASE, "lite.yaml")
+        write(folder, BASE, "kannada.yaml")
+        write(folder, "match: ['*_kn.*', 'course/*']\n" + BASE, "match.yaml")
+        return Rules(folder)
+
+    def test_the_order(self, rules: Rules, inbox: Path) -> None:
+        assert rules.for_drop(inbox / "a.mp4", inbox).name == "lite"
+        assert rules.for_drop(inbox / "a_kn.mp4", inbox).name == "match"
+        assert rules.for_drop(inbox / "course" / "a.mp4", inbox).name == "match"
+        assert rules.for_drop(inbox / "kannada" / "a_kn.mp4", inbox).name == "kannada"
+        assert rules.for_drop(inbox / "kannada" / "deep" / "a.mp4", inbox).name == "kannada"
+        write(inbox / "kannada", BASE, "a_kn.yaml")
+        assert rules.for_drop(inbox / "kannada" / "a_kn.mp4", inbox).name == "a_kn"
+
+    def test_a_slip_in_a_folder_name_is_told_and_a_plain_folder_is_not(self, rules: Rules, inbox: Path) -> None:
+        assert rules.for_drop(inbox / "holiday" / "a.mp4", inbox).name == "lite"
+        with pytest.raises(DubdError, match="did you mean kannada"):
+            rules.for_drop(inbox / "kanada" / "a.mp4", inbox)
+
+    def test_a_broken_rule_fails_only_its_own_drops(self, rules: Rules, inbox: Path) -> None:
+        write(rules.folder, "match: ['*_kn.*']\nbad: 1\n" + BASE, "match.yaml")
+        write(rules.folder, "languages: [", "broken.yaml")
+        assert rules.for_drop(inbox / "a.mp4", inbox).name == "lite"
+        with pytest.raises(DubdError, match="'bad'"):
+            rules.for_drop(inbox / "a_kn.mp4", inbox)
+
+    def test_no_rule_and_two_defaults(self, rules: Rules, inbox: Path) -> None:
+        write(rules.folder, "default: true\n" + BASE, "other.yaml")
+        with pytest.raises(DubdError, match=r"lite\.yaml and other\.yaml both"):
+            rules.for_drop(inbox / "a.mp4", inbox)
+        for name in ("other.yaml", "lite.yaml"):
+            (rules.folder / name).unlink()
+        with pytest.raises(DubdError, match="none is the default"):
+            rules.for_drop(inbox / "a.mp4", inbox)
+
+    def test_a_name(self, rules: Rules) -> None:
+        assert rules.named("kannada").name == "kannada"
+        with pytest.raises(DubdError, match="did you mean kannada"):
+            rules.named("kanada")
+        assert [rule.name for rule in rules.all()] == ["kannada", "lite", "match"]
