@@ -1,0 +1,238 @@
+"""assemble joins segments to the sample and the frame, at the loudness asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from dubd.errors import DubdError, Exit
+from dubd.media import mastering
+from dubd.media.ffmpeg import frames_yuv, probe, read_audio
+from dubd.stages import assemble, render
+from dubd.stages.job import Job
+
+RATE = Fraction(30000, 1001)
+WIDTH, HEIGHT = 96, 64
+LENGTHS = (61, 45, 50)  # frames of the segments
+COLOR = {"space": "bt709", "primaries": "bt709", "transfer": "bt709", "range": "tv"}
+
+
+def sample_at(frame: int) -> int:
+    return round(frame * 48000 / RATE)
+
+
+def voiced(samples: int, pitch: float) -> np.ndarray:
+    """A buzz in syllables, a quarter of a second each: loud enough to measure, peaky enough to limit."""
+    clock = np.arange(samples) / 48000
+    buzz = sum(np.cos(2 * np.pi * pitch * k * clock) / k for k in range(1, 12))
+    return np.asarray(0.08 * buzz * np.clip(np.sin(2 * np.pi * 4 * clock), 0, 1), np.float32)
+
+
+class Workspace:
+    """Three segments with picture, sound, words and their translation, as the stages before leave them."""
+
+    def __init__(self, folder: Path, channels: int = 2) -> None:
+        self.folder = folder
+        self.source = folder / "source.mp4"
+        lists: dict[str, list[Path]] = {}
+        self.segments: list[dict[str, Any]] = []
+        first = 0
+        for number, frames in enumerate(LENGTHS):
+            start, end = sample_at(first), sample_at(first + frames)
+            segment = {"id": f"{number:03}", "start": start / 48000, "end": end / 48000, "first_frame": first}
+            self.segments.append({**segment, "frames": frames, "first_sample": start, "samples": end - start})
+            where = folder / f"{number:03}"
+            where.mkdir()
+            video = where / "video.mp4"
+            chain = f"testsrc2=size={WIDTH}x{HEIGHT}:rate={RATE},trim=start_frame={first}:end_frame={first + frames}"
+            command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"{chain},setpts=PTS-STARTPTS"]
+            subprocess.run([*command, "-pix_fmt", "yuv420p", "-threads", "1", "-qp", "0", str(video)], check=True)
+            picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR}
+            params = {"rate": str(RATE), "picture": picture}
+            render.run([Job("render", "render", {"video": video}, {"render": where / "render.mp4"}, params)])
+            old = np.stack([voiced(end - start, 110), voiced(end - start, 90)][:channels], 1)
+            soundfile.write(where / "audio.wav", old, 48000, subtype="PCM_16")
+            soundfile.write(where / "speech.wav", voiced(end - start, 140), 48000, subtype="PCM_16")
+            id, span = f"{number:03}-01", {"start": start / 48000 + 0.3, "end": end / 48000 - 0.3}
+            said = {"id": id, **span, "speaker": "S1"}
+            written = {
+                "transcript": {"language": "en", "utterances": [{**said, "text": f"Line {number}."}]},
+                "translation": {"source": "en", "target": "es", "utterances": [{**said, "text": f"Línea {number}."}]},
+                "speech": {"language": "es", "lines": [said]},
+            }
+            for name, data in written.items():
+                (where / f"{name}.json").write_text(json.dumps(data), "utf-8")
+            names = {"audios": "audio.wav", "speeches": "speech.wav", "timings": "speech.json"}
+            names |= {"transcripts": "transcript.json", "translations": "translation.json", "renders": "render.mp4"}
+            for key, name in names.items():
+                lists.setdefault(key, []).append(where / name)
+            first += frames
+        self.lists, self.frames, self.samples = lists, first, sample_at(first)
+
+    def job(self, out: str = "out", copy: bool = False, **output: Any) -> Job:
+        (self.folder / out).mkdir()
+        names = {"dubbed": "dubbed.es.mp4", "srt:es": "dubbed.es.srt", "srt:en": "original.en.srt"}
+        settings = {"subtitles": ["srt"], "keep_original_audio": True, "background": "duck", "loudness": -16.0}
+        return Job(
+            "assemble",
+            "assemble",
+            {"source": self.source} if copy else {},
+            {key: self.folder / out / name for key, name in names.items()},
+            {
+                "languages": {"source": "en", "target": "es"},
+                "output": {**settings, **output},
+                "rate": str(RATE),
+                "frames": self.frames,
+                "samples": self.samples,
+                "start": 0.0,
+                "copy": copy,
+                "title": "a talk",
+                "engines": {"speak": "espeak"},
+                "segments": self.segments,
+            },
+            {key: paths for key, paths in self.lists.items() if not (copy and key == "renders")},
+        )
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def assembled(job: Job) -> dict[str, Any]:
+    (facts,) = assemble.run([job])
+    assert not isinstance(facts, DubdError), facts
+    return facts
+
+
+def hashes(path: Path) -> str:
+    """The packets of the picture, hashed one by one without their times."""
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v:0", "-c", "copy", "-f", "framehash", "-"]
+    lines = subprocess.check_output(command, text=True).splitlines()
+    return "\n".join(line.rsplit(",", 1)[1] for line in lines if not line.startswith("#"))
+
+
+def test_picture_and_sound_are_exact_to_the_frame_and_the_sample(workspace: Workspace) -> None:
+    job = workspace.job()
+    assembled(job)
+    picture, dub, original, *texts = probe(job.outputs["dubbed"])["streams"]
+    assert (picture["nb_frames"], picture["start_pts"]) == (str(workspace.frames), 0)
+    for sound in (dub, original):
+        assert (sound["start_pts"], sound["duration_ts"], sound["channels"]) == (0, workspace.samples, 2)
+    assert [stream["tags"]["language"] for stream in (dub, original, *texts)] == ["spa", "eng", "spa", "eng"]
+    assert [stream["disposition"]["default"] for stream in (dub, original)] == [1, 0]
+    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=pts", "-of", "csv=p=0"]
+    times = sorted(
+        int(line.strip(",")) for line in subprocess.check_output([*command, job.outputs["dubbed"]], text=True).split()
+    )
+    assert times == [1001 * index for index in range(workspace.frames)]
+
+
+def test_the_joined_picture_shows_every_frame_in_order(workspace: Workspace) -> None:
+    job = workspace.job()
+    assembled(job)
+    parts = [frame for path in workspace.lists["renders"] for frame in frames_yuv(path, WIDTH, HEIGHT)]
+    for joined, part in zip(frames_yuv(job.outputs["dubbed"], WIDTH, HEIGHT), parts, strict=True):
+        assert np.array_equal(joined, part)
+
+
+@pytest.mark.parametrize("target", [-16.0, -23.0])
+def test_loudness_and_peak_are_met_after_the_encoder(workspace: Workspace, target: float) -> None:
+    job = workspace.job(loudness=target)
+    facts = assembled(job)
+    level = mastering.measure(job.outputs["dubbed"], 2)
+    assert abs(level.loudness - target) <= 0.5
+    assert level.peak <= -1.5
+    assert abs(facts["loudness"] - level.loudness) <= 0.1
+
+
+def test_the_original_track_is_the_source_on_the_same_clock(workspace: Workspace) -> None:
+    job = workspace.job()
+    assembled(job)
+    given = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in workspace.lists["audios"]])
+    raw = subprocess.check_output(
+        ["ffmpeg", "-v", "error", "-i", job.outputs["dubbed"], "-map", "0:a:1", "-f", "f32le", "-"]
+    )
+    heard = np.frombuffer(raw, np.float32).reshape(-1, 2)[: len(given)]
+    assert np.corrcoef(heard[:, 1], given[:, 1])[0, 1] > 0.98
+
+
+def test_two_runs_make_the_same_bytes(workspace: Workspace) -> None:
+    jobs = [workspace.job("one"), workspace.job("another")]
+    for job in jobs:
+        assembled(job)
+    for name in jobs[0].outputs:
+        assert jobs[0].outputs[name].read_bytes() == jobs[1].outputs[name].read_bytes()
+    assert sorted(path.name for path in (workspace.folder / "one").iterdir()) == [
+        "dubbed.es.mp4",
+        "dubbed.es.srt",
+        "original.en.srt",
+    ]
+
+
+def test_the_file_says_that_its_speech_is_synthetic_and_plays_while_it_loads(workspace: Workspace) -> None:
+    job = workspace.job()
+    assembled(job)
+    tags = probe(job.outputs["dubbed"])["format"]["tags"]
+    assert tags["title"] == "a talk"
+    assert "synthetic" in tags["comment"] and "speak: espeak" in tags["comment"]
+    assert "creation_time" not in tags
+    data = job.outputs["dubbed"].read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert "Línea 1." in job.outputs["srt:es"].read_text("utf-8")
+    assert "Line 2." in job.outputs["srt:en"].read_text("utf-8")
+
+
+def test_without_lip_stages_the_picture_stream_is_copied_bit_for_bit(workspace: Workspace) -> None:
+    first = workspace.job("first")
+    assembled(first)
+    command = ["ffmpeg", "-v", "error", "-i", first.outputs["dubbed"], "-map", "0:v", "-map", "0:a:1", "-c", "copy"]
+    subprocess.run([*command, workspace.source], check=True)
+    job = workspace.job("copied", copy=True)
+    assembled(job)
+    assert hashes(job.outputs["dubbed"]) == hashes(workspace.source)
+
+
+def test_without_original_or_subtitles_there_is_one_sound_and_no_text(workspace: Workspace) -> None:
+    job = workspace.job(keep_original_audio=False, subtitles=[])
+    assembled(Job(job.task, job.stage, job.inputs, {"dubbed": job.outputs["dubbed"]}, job.params, job.lists))
+    kinds = [stream["codec_type"] for stream in probe(job.outputs["dubbed"])["streams"]]
+    assert kinds == ["video", "audio"]
+
+
+def test_mono_stays_mono(tmp_path: Path) -> None:
+    job = Workspace(tmp_path, channels=1).job()
+    assembled(job)
+    assert [s["channels"] for s in probe(job.outputs["dubbed"])["streams"] if s["codec_type"] == "audio"] == [1, 1]
+
+
+def test_nobody_speaking_is_a_clear_word(workspace: Workspace) -> None:
+    for path in workspace.lists["transcripts"]:
+        path.write_text('{"language": "en", "utterances": []}')
+    (error,) = assemble.run([workspace.job()])
+    assert isinstance(error, DubdError)
+    assert error.exit is Exit.INPUT
+    assert "no speech was found" in str(error) and ".srt" in str(error)
+
+
+def test_a_segment_of_the_wrong_length_is_named(workspace: Workspace) -> None:
+    path = workspace.lists["speeches"][1]
+    soundfile.write(path, np.zeros(1000, np.float32), 48000)
+    (error,) = assemble.run([workspace.job()])
+    assert isinstance(error, DubdError)
+    assert str(path) in str(error) and "has 1000 samples" in str(error)
+
+
+def test_a_name_with_quotes_is_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "it's [a] talk"
+    folder.mkdir()
+    job = Workspace(folder).job()
+    assembled(job)
+    assert len(read_audio(job.outputs["dubbed"], 48000)) > 0
