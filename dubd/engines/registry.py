@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from dubd.engines.contract import Engine
 from dubd.errors import DubdError, Exit
@@ -19,7 +20,7 @@ def names(stage: str) -> tuple[str, ...]:
 
 
 @cache
-def find(stage: str, name: str) -> type[Engine]:
+def find(stage: str, name: str) -> type[Engine[Any, Any]]:
     """The engine class that `name` stands for; DubdError with a did-you-mean where there is none."""
     found = entry_points(group=f"dubd.{stage}", name=name)
     if not found:
@@ -27,7 +28,7 @@ def find(stage: str, name: str) -> type[Engine]:
         hint = f"did you mean {near[0]}?" if near else f"installed: {', '.join(names(stage)) or 'none'}"
         raise DubdError(f"no engine {name!r} for {stage}", remedy=hint, exit=Exit.RULE)
     try:
-        engine: type[Engine] = next(iter(found)).load()
+        engine: type[Engine[Any, Any]] = next(iter(found)).load()
     except ImportError as error:
         raise DubdError(
             f"the engine {name!r} for {stage} cannot be imported: {error}",

@@ -46,7 +46,8 @@ def one_by_one(run: Callable[..., Facts]) -> Callable[..., list[Outcome]]:
 
     @functools.wraps(run)
     def batch(jobs: Sequence[Job], engine: Any = None) -> list[Outcome]:
-        return [attempt(lambda job=job: run(job, engine) if engine is not None else run(job), job) for job in jobs]
+        more = () if engine is None else (engine,)
+        return [attempt(functools.partial(run, job, *more), job) for job in jobs]
 
     return batch
 

@@ -1,0 +1,254 @@
+"""A build: one run over the graph of one video or many, as a source of tickets for the scheduler.
+
+It drives doit's own dispatcher and bookkeeping, and closes what doit leaves open: every result is
+committed at once, a task has no record while it runs, an input that changed meanwhile fails it, and a
+touched file is hashed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from doit.control import ExecNode, TaskControl
+from doit.dependency import Dependency
+from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
+from doit.runner import SUCCESS, Runner
+from doit.task import Task
+
+from dubd.errors import DubdError
+from dubd.graph import content
+from dubd.graph.promote import discard, disk_fault, private, promote
+from dubd.graph.state import State
+from dubd.graph.why import reasons
+from dubd.schedule.ticket import Ticket
+from dubd.stages.job import Facts, Outcome
+
+Progress = Literal["started", "progress", "ran", "skipped", "failed", "blocked"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task. `blocked`: not tried, because `error` names what failed before it."""
+
+    task: str
+    stage: str
+    state: Progress
+    seconds: float = 0.0
+    fraction: float = 0.0
+    why: str = ""
+    error: DubdError | None = None
+    beside: tuple[str, ...] = ()  # newer versions put beside a hand edit
+
+
+Listener = Callable[[Event], None]
+
+
+class Quiet:
+    """A doit reporter that says nothing: the build tells its listener."""
+
+    def initialize(self, tasks: object, selected: object) -> None:
+        """Called before the first task."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+class Build(Runner):  # type: ignore[misc]  # doit has no types
+    """One pass over selected tasks.
+
+    `always` runs what is up to date too; without `keep_going` the first failure ends it.
+    """
+
+    def __init__(
+        self,
+        dependency: Dependency,
+        control: TaskControl,
+        listener: Listener,
+        *,
+        reporter: Any = None,
+        always: bool = False,
+        keep_going: bool = True,
+    ) -> None:
+        super().__init__(dependency, reporter or Quiet(), keep_going, always)
+        self._listener = listener
+        self._control = control
+        self._dispatcher = control.task_dispatcher()
+        self._ready: dict[str, ExecNode] = {}
+        self._running: dict[str, _Run] = {}
+        self._exhausted = False
+        self.failed: list[tuple[str, DubdError]] = []
+
+    def start(self) -> None:
+        """Find what is ready; everything that is up to date is reported on the way. Errors: doit's InvalidTask."""
+        self.reporter.initialize(self._dispatcher.tasks, self._dispatcher.selected_tasks)
+        self._pull(None)
+
+    # What the scheduler asks of a source.
+
+    def ready(self) -> Sequence[Ticket]:
+        """Tickets of the tasks that could start now."""
+        return [] if self._stop_running else [node.task.meta["ticket"] for node in self._ready.values()]
+
+    @property
+    def done(self) -> bool:
+        """Nothing runs and nothing more will."""
+        return not self._running and (self._stop_running or not self._ready)
+
+    def begin(self, task: str) -> Ticket | None:
+        """Stamp the inputs, drop the record, make the outputs private."""
+        node = self._ready.pop(task)
+        state = self._state(task)
+        ticket: Ticket = node.task.meta["ticket"]
+        status = self.dep_manager.get_status(node.task, self._dispatcher.tasks, get_log=True)
+        run = _Run(node, "; ".join(reasons(node.task, status, state)) or "asked for")
+        self._running[task] = run
+        try:
+            run.stamps = {path: content.stamp(path) for path in node.task.file_dep}
+            self.dep_manager.remove_success(node.task)
+            state.ran(task, "running", 0.0, run.why, None, {})
+            run.temporary = private(ticket.outputs)
+        except (OSError, DubdError) as error:
+            self.finish(task, disk_fault(error) if isinstance(error, OSError) else error, 0.0)
+            return None
+        self.reporter.execute_task(node.task)
+        self._tell(node.task, "started", why=run.why)
+        return replace(ticket, outputs=run.temporary)
+
+    def progress(self, task: str, fraction: float) -> None:
+        """Pass on how far a task has come."""
+        self._tell(self._running[task].node.task, "progress", fraction=fraction)
+
+    def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+        """Promote the outputs and commit the record, or keep the old ones and say why; then look for more."""
+        run = self._running.pop(task)
+        node, ticket = run.node, run.node.task.meta["ticket"]
+        beside: list[str] = []
+        error = outcome if isinstance(outcome, DubdError) else self._moved(run)
+        facts: Facts = {} if isinstance(outcome, DubdError) else outcome
+        if error is None:
+            try:
+                beside = promote(self._state(task), ticket.outputs, run.temporary)
+            except DubdError as fault:
+                error = fault
+            except OSError as fault:
+                error = disk_fault(fault)
+        if error is None:
+            node.task.values = {"key": node.task.uptodate[0][0].key}
+            try:
+                self.process_task_result(node, None)
+                self._state(task).ran(task, "ran", seconds, run.why, None, facts)
+                self.dep_manager.backend.flush(task)
+            except DubdError as fault:
+                error = fault
+        if error is not None:
+            discard(run.temporary)
+            self._fail(node, error, seconds, run.why)
+        else:
+            self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside))
+        if not self._stop_running:
+            self._pull(node)
+
+    def stop(self) -> None:
+        """Begin nothing more; what runs may end."""
+        self._stop_running = True
+
+    def complete(self) -> int:
+        """Close the records and let the reporter sum up. Returns doit's exit code: 0, or 1 or 2 after a failure."""
+        return int(super().finish())
+
+    @property
+    def succeeded(self) -> bool:
+        """Everything selected is built."""
+        return self.final_result == SUCCESS and not self._ready and not self._running
+
+    # Within.
+
+    def _pull(self, node: ExecNode | None) -> None:
+        """Hand a finished node to doit and queue every task that became ready."""
+        while not self._stop_running:
+            try:
+                node = self._dispatcher.generator.send(node)
+            except StopIteration:
+                return
+            if node == "hold on":
+                return
+            assert isinstance(node, ExecNode)
+            if not self.select_task(node, self._dispatcher.tasks):
+                self._skipped(node)
+            elif not node.task.actions:  # a group: nothing to run
+                self.process_task_result(node, None)
+            else:
+                self._ready[node.task.name] = node
+                node = None
+
+    def _skipped(self, node: ExecNode) -> None:
+        task = node.task
+        if not task.meta:
+            return
+        if node.run_status == "up-to-date":
+            moved = self.dep_manager.checker.rehashed & task.file_dep
+            for path in moved:
+                if known := self.dep_manager.checker.get_state(path, self.dep_manager._get(task.name, path)):
+                    self.dep_manager._set(task.name, path, known)
+            if moved:
+                self.dep_manager.backend.flush(task.name)
+            self._tell(task, "skipped")
+        elif node.run_status == "ignore":
+            self._tell(task, "skipped", why="ignored: `doit forget` it to have it again")
+
+    def _handle_task_error(self, node: ExecNode, fail: BaseFail) -> None:
+        """doit's one door for every failure: those that it finds itself are told from here."""
+        super()._handle_task_error(node, fail)
+        if isinstance(fail, UnmetDependency):
+            before = DubdError(f"not tried, because {fail.message} failed", file=node.task.name)
+            if node.task.meta:
+                self._tell(node.task, "blocked", error=before)
+        elif not isinstance(fail, _Told):
+            error = DubdError(str(fail.message).removeprefix("ERROR: "), file=node.task.name)
+            self.failed.append((node.task.name, error))
+            self._tell(node.task, "failed", error=error)
+
+    def _fail(self, node: ExecNode, error: DubdError, seconds: float, why: str) -> None:
+        self.failed.append((node.task.name, error))
+        self._handle_task_error(node, _Told(str(error)))
+        state = self._state(node.task.name)
+        with suppress(DubdError):  # the disk may be full or gone: the failure is told all the same
+            state.ran(node.task.name, "failed", seconds, why, error, {})
+        self._tell(node.task, "failed", seconds=seconds, why=why, error=error)
+
+    def _moved(self, run: _Run) -> DubdError | None:
+        moved = sorted(path for path, was in run.stamps.items() if content.stamp(path) != was)
+        if not moved:
+            return None
+        return DubdError(
+            "changed while it was being used",
+            file=moved[0],
+            stage=run.node.task.name,
+            remedy="it is built again on the next run",
+        )
+
+    def _state(self, task: str) -> State:
+        state: State | None = self.dep_manager.backend.shard(task)
+        assert state is not None, f"{task} has no folder"
+        return state
+
+    def _tell(self, task: Task, state: Progress, **more: Any) -> None:
+        stage = task.meta["ticket"].stage if task.meta else ""
+        self._listener(Event(task.name, stage, state, **more))
+
+
+class _Told(TaskFailed):  # type: ignore[misc]
+    """A failure that the build has told its listener about."""
+
+
+@dataclass
+class _Run:
+    """A task that runs now: its inputs as they were, and where its outputs go meanwhile."""
+
+    node: ExecNode
+    why: str
+    stamps: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
+    temporary: dict[str, str] = field(default_factory=dict)

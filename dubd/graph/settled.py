@@ -1,0 +1,72 @@
+"""Is a video as it was left: one stat per file instead of a walk over its graph."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from doit.task import Task
+
+from dubd.engines import registry
+from dubd.errors import DubdError
+from dubd.graph import content
+from dubd.graph.catalogue import VERSIONS
+from dubd.graph.state import State
+from dubd.graph.video import RULE
+
+_NOTE = "settled"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A finished build: its task names with their stages, in order."""
+
+    tasks: Sequence[tuple[str, str]]
+
+
+def settled(state: State) -> Settled | None:
+    """What was built, where no file, engine or stage has changed since; None where a build must look closer."""
+    note = state.note(_NOTE)
+    if note is None or note["versions"] != VERSIONS:
+        return None
+    try:
+        if any(registry.find(stage, name).revision() != known for stage, name, known in note["engines"]):
+            return None
+    except DubdError:
+        return None
+    if _signature(state, note["files"]) != note["signature"]:
+        return None
+    return Settled([(name, stage) for name, stage in note["tasks"]])
+
+
+def settle(state: State, tasks: Iterable[Task], subtitles: Sequence[str]) -> None:
+    """Remember that everything is built, and from what."""
+    made = [task for task in tasks if task.meta]
+    files = {RULE, *subtitles}
+    for task in made:
+        files.update(state.relative(path) for path in (*task.file_dep, *task.targets))
+    engines = {(t.stage, t.engine) for t in (task.meta["ticket"] for task in made) if t.engine}
+    ordered = sorted(files)
+    state.set_note(
+        _NOTE,
+        {
+            "versions": VERSIONS,
+            "engines": [[stage, name, registry.find(stage, name).revision()] for stage, name in sorted(engines)],
+            "files": ordered,
+            "signature": _signature(state, ordered),
+            "tasks": [[task.name, task.meta["ticket"].stage] for task in made],
+        },
+    )
+
+
+def unsettle(state: State) -> None:
+    """A build is about to change something."""
+    state.set_note(_NOTE, None)
+
+
+def _signature(state: State, files: Iterable[str]) -> str:
+    signature = hashlib.sha256()
+    for path in files:
+        signature.update(f"{path}\0{content.stamp(state.absolute(path))}\n".encode())
+    return signature.hexdigest()

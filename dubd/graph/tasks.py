@@ -1,0 +1,161 @@
+"""From steps to doit tasks: the only place that knows doit's Task, and where each file of a step lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from doit.task import DelayedLoader, Task
+
+from dubd.errors import DubdError, Exit
+from dubd.graph.content import ContentChecker
+from dubd.graph.state import State
+from dubd.graph.steps import Step, plan_step, steps
+from dubd.graph.video import Video
+from dubd.schedule.ticket import Ticket
+
+
+class Key:
+    """doit's up-to-date check for what is not a file: a step's key against the one on record."""
+
+    def __init__(self, key: dict[str, Any]) -> None:
+        self.key: dict[str, Any] = json.loads(json.dumps(key))  # as the record will have it: lists, not tuples
+
+    def __call__(self, task: Task, values: Mapping[str, Any]) -> bool:
+        """Equal to the key of the last success?"""
+        del task
+        return bool(values.get("key") == self.key)
+
+    def differences(self, values: Mapping[str, Any]) -> list[str]:
+        """What changed since the record was made, as "name: old -> new"."""
+        return list(_differences("", values.get("key") or {}, self.key))
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for part in sorted(old.keys() | new.keys()):
+            yield from _differences(f"{name}.{part}" if name else part, old.get(part), new.get(part))
+    else:
+        yield f"{name.removeprefix('params.').replace('engine.params.', '')}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class VideoTasks:
+    """The doit tasks of one video. `folder` is how doit sees it: relative for a hand-run `doit`."""
+
+    def __init__(self, video: Video, folder: str | None = None) -> None:
+        self.video = video
+        self.folder = folder or str(video.folder)
+
+    def plan(self) -> Task:
+        """`plan:<video>`: probe, speech map and cuts."""
+        return self._task(plan_step(self.video.rule, self.video.source), f"plan:{self.video.id}", None)
+
+    def rest(self) -> Iterator[Task]:
+        """The group `<video>` and a task per step after the plan; nothing while there is no plan."""
+        plan = self.read_plan()
+        if plan is None:
+            return
+        group = Task(self.video.id, None, has_subtask=True, doc=f"dub {self.video.title}")
+        tasks = []
+        for step in self.steps(plan):
+            task = self._task(step, f"{self.video.id}:{step.name}", self.video.id)
+            task.task_dep.append(f"plan:{self.video.id}")
+            group.task_dep.append(task.name)
+            tasks.append(task)
+        yield group
+        yield from tasks
+
+    def steps(self, plan: Mapping[str, Any]) -> Iterator[Step]:
+        """The steps after the plan."""
+        video = self.video
+        return steps(video.rule, plan, video.source, video.subtitles, video.title)
+
+    def all(self, state: State) -> list[Task]:
+        """Plan and rest. While the plan is missing or stale the rest is created after it has run."""
+        if self.planned(state):
+            return [self.plan(), *self.rest()]
+        return [self.plan(), Task(self.video.id, None, loader=self.delayed(), doc=f"dub {self.video.title}")]
+
+    def delayed(self) -> DelayedLoader:
+        """Create the rest once the plan has run; any target in the video's folder is found through it."""
+        pattern = re.escape(self.folder) + "/.*"
+        return DelayedLoader(self.rest, executed=f"plan:{self.video.id}", target_regex=pattern)
+
+    def planned(self, state: State) -> bool:
+        """Whether plan.json is there and its source and key are those on record."""
+        task = self.plan()
+        values = state.get(task.name, "_values_:") or {}
+        if not Path(task.targets[0]).exists() or not task.uptodate[0][0](task, values):
+            return False
+        checker = ContentChecker()
+        for path in task.file_dep:
+            known = state.get(task.name, path)
+            try:
+                if known is None or checker.check_modified(path, os.stat(path), known):
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def read_plan(self) -> dict[str, Any] | None:
+        """plan.json, None where there is none. Errors: DubdError where a hand edit broke it."""
+        path = self.video.folder / "plan.json"
+        try:
+            plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if not plan["segments"] or not plan["picture"]["rate"]:
+                raise ValueError("no segments")
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DubdError(
+                f"is not a plan ({error})", file=path, remedy="mend it, or delete it to have it made", exit=Exit.INPUT
+            ) from error
+        return plan
+
+    def _task(self, step: Step, name: str, group: str | None) -> Task:
+        inputs = {key: self._at(path) for key, path in step.inputs.items()}
+        lists = {key: tuple(map(self._at, paths)) for key, paths in step.lists.items()}
+        outputs = {key: self._at(path) for key, path in step.outputs.items()}
+        ticket = Ticket(
+            task=name,
+            stage=step.stage,
+            engine=step.engine,
+            inputs=inputs | {key: self._at(path) for key, path in step.reads.items()},
+            lists=lists,
+            outputs=outputs,
+            params={**step.params, **(step.rule.params if step.rule else {})},
+            engine_params=step.rule.params if step.rule else {},
+            batch=step.batch,
+            python=str(step.rule.python) if step.rule and step.rule.python else None,
+            cache=self.video.folder.parent / ".cache",
+        )
+        return Task(
+            name,
+            [_only_here],
+            file_dep=[*inputs.values(), *(path for paths in lists.values() for path in paths)],
+            targets=list(outputs.values()),
+            uptodate=[Key(step.key)],
+            subtask_of=group,
+            doc=f"{step.stage} with {step.engine}" if step.engine else step.stage,
+            io={"capture": False},
+            clean=True,
+            meta={"ticket": ticket},
+        )
+
+    def _at(self, path: str) -> str:
+        return path if os.path.isabs(path) else f"{self.folder}/{path}"
+
+
+def _only_here() -> None:
+    raise RuntimeError("dubd's tasks run under dubd's own run command: start `doit` in the folder of dodo.py")

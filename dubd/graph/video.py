@@ -1,0 +1,186 @@
+"""A video: a claimed drop with a folder of its own in the workspace."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubd.errors import DubdError, Exit
+from dubd.folders import Folders
+from dubd.graph import content, rules
+from dubd.graph.rule import Rule
+from dubd.graph.state import State
+
+RULE = "rule.yaml"
+_ENDS = 4 << 20  # bytes at each end of a file that go into its id; the plan hashes all of it
+_SUBTITLES = (".srt", ".vtt")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One folder of the workspace. `source` and `subtitles` are file names in it."""
+
+    folder: Path
+    rule: Rule
+    source: str
+    subtitles: str | None
+
+    @property
+    def id(self) -> str:
+        """Slug of the drop's name and 8 hex digits of its content."""
+        return self.folder.name
+
+    @property
+    def title(self) -> str:
+        """The id without its digits."""
+        return self.id.rpartition("-")[0]
+
+    @classmethod
+    def claim(
+        cls, source: Path, rule: Rule, folders: Folders, subtitles: Path | None = None, *, insist: bool = False
+    ) -> Video:
+        """Give a drop its folder, or find it again; the rule and the subtitles are brought up to date.
+
+        The source is hard-linked, else linked by name and read in place. A `rule.yaml` that was edited by
+        hand stays, and the newer one is put beside it as `rule.new.yaml`, unless the caller insists.
+        Errors: DubdError where the drop cannot be read or the workspace cannot be written.
+        """
+        folder = folders.workspace / f"{slug(source.stem)}-{content_key(source)}"
+        linked = f"source{source.suffix.lower()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _link(source, folder / linked, move=rule.inbox == "move")
+            state = State(folder)
+            try:
+                _put_rule(state, folder, rule, insist)
+                _put_subtitles(folder, subtitles)
+                if state.note("drop") != str(source):
+                    state.set_note("drop", str(source))
+            finally:
+                state.close()
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            raise DubdError(
+                "no space left on the disk" if full else f"cannot be written: {error.strerror}",
+                file=error.filename or folder,
+                remedy="free some space" if full else "make the workspace writable, or set DUBD_WORKSPACE",
+                exit=Exit.WORKSPACE,
+            ) from error
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Video:
+        """A video that was claimed before. Errors: DubdError where its folder is not whole."""
+        source = next((name for name in sorted(os.listdir(folder)) if name.startswith("source.")), None)
+        if source is None:
+            raise DubdError("has no source file", file=folder, remedy="drop the video again", exit=Exit.INPUT)
+        found = next((f"subtitles{suffix}" for suffix in _SUBTITLES if (folder / f"subtitles{suffix}").exists()), None)
+        return cls(folder, _rule(folder / RULE), source, found)
+
+
+def videos(workspace: Path) -> Iterator[Path]:
+    """The folders of all videos, by name."""
+    if workspace.is_dir():
+        for folder in sorted(workspace.iterdir()):
+            if not folder.name.startswith(".") and (folder / RULE).exists():
+                yield folder
+
+
+def slug(name: str) -> str:
+    """A name that is safe as a folder, as a doit task and in a shell."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48].rstrip("-") or "video"
+
+
+def content_key(path: Path) -> str:
+    """8 hex digits of a file's size and of its first and last 4 MiB."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            known = hashlib.sha256(str(size).encode())
+            known.update(file.read(_ENDS))
+            if size > _ENDS:
+                file.seek(max(_ENDS, size - _ENDS))
+                known.update(file.read(_ENDS))
+    except OSError as error:
+        raise DubdError(
+            f"cannot be read: {error.strerror}", file=path, remedy="check its name and permissions", exit=Exit.INPUT
+        ) from error
+    return known.hexdigest()[:8]
+
+
+def _rule(path: Path) -> Rule:
+    stamp = content.stamp(str(path))
+    known = _rules.get(path)
+    if known is None or known[0] != stamp:
+        known = _rules[path] = stamp, rules.load(path, ready=False)
+    return known[1]
+
+
+_rules: dict[Path, tuple[tuple[int, int, int] | None, Rule]] = {}
+
+
+def _link(source: Path, target: Path, *, move: bool) -> None:
+    if move and not target.exists() and source.stat().st_dev == target.parent.stat().st_dev:
+        os.replace(source, target)
+        return
+    if target.is_symlink() and not target.exists():
+        target.unlink()  # the drop has moved since
+    if target.exists():
+        return
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise
+        target.symlink_to(source.resolve())  # another file system, or links are not allowed: read in place
+
+
+def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
+    path, text = folder / RULE, rules.dump(rule)
+    newer = folder / "rule.new.yaml"
+    if path.exists():
+        current = path.read_text(encoding="utf-8")
+        made = state.note("rule")
+        if current == text:
+            newer.unlink(missing_ok=True)
+            if made != text:
+                state.set_note("rule", text)
+            return
+        if current != made and not insist:  # edited by hand
+            if text != made:
+                _replace(newer, text)
+            return
+        newer.unlink(missing_ok=True)
+    state.set_note("rule", text)
+    _replace(path, text)
+
+
+def _put_subtitles(folder: Path, given: Path | None) -> None:
+    wanted = f"subtitles{given.suffix.lower()}" if given else None
+    for suffix in _SUBTITLES:
+        if given is None or suffix != given.suffix.lower():
+            (folder / f"subtitles{suffix}").unlink(missing_ok=True)
+    if given and wanted:
+        data = given.read_bytes()
+        path = folder / wanted
+        if not path.exists() or path.read_bytes() != data:
+            temporary = folder / f".tmp-{os.getpid()}-subtitles"
+            shutil.copyfile(given, temporary)
+            os.replace(temporary, path)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

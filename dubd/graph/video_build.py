@@ -1,0 +1,153 @@
+"""The build of one video by the daemon or `dubd run`: lock, sweep, look, build, settle."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from doit.control import TaskControl
+from doit.dependency import Dependency
+
+from dubd.errors import DubdError
+from dubd.graph.build import Build, Event, Listener
+from dubd.graph.content import ContentChecker
+from dubd.graph.promote import edited, sweep
+from dubd.graph.settled import settle, settled, unsettle
+from dubd.graph.state import Shards, State, owned
+from dubd.graph.tasks import VideoTasks
+from dubd.graph.video import Video
+from dubd.schedule.ticket import Ticket
+from dubd.stages.job import Outcome
+
+_OPEN = "open"  # noted while a build runs: after a kill there may be temporary files
+
+
+class VideoBuild:
+    """A source of tickets for one video; holds the video's lock until it is closed.
+
+    Errors of the constructor: DubdError (BUSY where another process builds it, WORKSPACE, RULE, INPUT).
+    """
+
+    def __init__(self, video: Video, listener: Listener) -> None:
+        self.video = video
+        self._listener = listener
+        self._build: Build | None = None
+        self._log: Path = video.folder / "log" / "build.log"
+        self._began = False
+        with ExitStack() as held:
+            held.enter_context(owned(video.folder))
+            self._shards = Shards(str(video.folder.parent))
+            held.callback(self._shards.dump)
+            state = self._shards.shard(video.id)
+            assert state is not None
+            self._state: State = state
+            if state.note(_OPEN):
+                sweep(video.folder)
+                state.set_note(_OPEN, None)
+            if known := settled(state):
+                for name, stage in known.tasks:
+                    listener(Event(name, stage, "skipped"))
+            else:
+                self._build = self._start()
+            self._held = held.pop_all()
+
+    def _start(self) -> Build:
+        dependency = Dependency(lambda *_, **__: self._shards, str(self.video.folder.parent), ContentChecker)
+        control = TaskControl(VideoTasks(self.video).all(self._state))
+        control.process(None)
+        build = Build(dependency, control, self._heard)
+        self._control = control
+        build.start()
+        return build
+
+    @property
+    def failed(self) -> list[tuple[str, DubdError]]:
+        """Tasks that failed, with their errors."""
+        return self._build.failed if self._build else []
+
+    @property
+    def settled(self) -> bool:
+        """Everything of the video is built."""
+        return self._build is None or self._build.succeeded
+
+    def ready(self) -> Sequence[Ticket]:
+        """See `Source`."""
+        return self._build.ready() if self._build else []
+
+    @property
+    def done(self) -> bool:
+        """See `Source`."""
+        return self._build is None or self._build.done
+
+    def begin(self, task: str) -> Ticket | None:
+        """See `Source`."""
+        assert self._build
+        if not self._began:
+            self._began = True
+            self._state.set_note(_OPEN, True)
+            unsettle(self._state)
+        return self._build.begin(task)
+
+    def progress(self, task: str, fraction: float) -> None:
+        """See `Source`."""
+        assert self._build
+        self._build.progress(task, fraction)
+
+    def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+        """See `Source`."""
+        assert self._build
+        self._build.finish(task, outcome, seconds)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        if self._build:
+            self._build.stop()
+
+    def close(self) -> None:
+        """Settle what is finished, prune what the plan no longer has, and let go of the lock."""
+        with self._held:
+            if self._build is None or not self._build.done:
+                return
+            if self._build.succeeded:
+                self._prune()
+                subtitles = [self.video.subtitles] if self.video.subtitles else []
+                settle(self._state, self._control.tasks.values(), subtitles)
+            self._build.complete()
+            if self._began:
+                self._state.set_note(_OPEN, None)
+
+    def __enter__(self) -> VideoBuild:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prune(self) -> None:
+        """Remove segments that the plan no longer has, and records of tasks that are no more; a hand's work stays."""
+        kept = {name for name in self._control.tasks if self._control.tasks[name].meta}
+        for task in self._state.runs().keys() - kept:
+            self._state.forget_run(task)
+            self._state.remove(task)
+        plan = VideoTasks(self.video).read_plan() or {"segments": []}
+        known = {segment["id"] for segment in plan["segments"]}
+        for folder in self.video.folder.glob("segments/*"):
+            if folder.name in known:
+                continue
+            gone = [path for path, _, _ in self._state.all_made() if path.startswith(f"segments/{folder.name}/")]
+            if any(edited(self._state, self._state.absolute(path)) for path in gone):
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            for path in gone:
+                self._state.forget_made(path)
+
+    def _heard(self, event: Event) -> None:
+        if event.state in ("ran", "failed"):
+            self._log.parent.mkdir(exist_ok=True)
+            at = time.strftime("%Y-%m-%d %H:%M:%S")
+            said = f"{event.why}{f' | {event.error}' if event.error else ''}"
+            with self._log.open("a", encoding="utf-8") as log:
+                log.write(f"{at} {event.task} {event.state} {event.seconds:.2f}s {said}\n")
+        self._listener(event)

@@ -1,0 +1,70 @@
+"""A ticket: one ready task as the scheduler sees it, and who wants to hear how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dubd.stages.job import Outcome
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Everything that a worker needs to do one task; `inputs` to `params` reach the stage as its `Job`."""
+
+    task: str
+    stage: str
+    engine: str | None
+    inputs: Mapping[str, str]
+    lists: Mapping[str, Sequence[str]]
+    outputs: Mapping[str, str]
+    params: Mapping[str, Any]
+    engine_params: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 1  # how many of its kind one call may take
+    python: str | None = None  # another interpreter for this engine
+    cache: Path | None = None
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Tickets of one kind can share a worker. Stages without an engine share one pool."""
+        if self.engine is None:
+            return ("stages", self.python or "")
+        return (self.stage, self.engine, self.python or "", repr(sorted(self.engine_params.items())))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that goes over a worker's pipe."""
+        return {
+            "task": self.task,
+            "stage": self.stage,
+            "engine": self.engine,
+            "inputs": dict(self.inputs),
+            "lists": {name: list(paths) for name, paths in self.lists.items()},
+            "outputs": dict(self.outputs),
+            "params": dict(self.params),
+            "cache": str(self.cache) if self.cache else None,
+        }
+
+
+class Source(Protocol):
+    """Where tickets come from: a build. Its methods are called from the scheduler's thread only."""
+
+    def ready(self) -> Sequence[Ticket]:
+        """Tickets that could start now, in the order in which they became ready."""
+
+    def begin(self, task: str) -> Ticket | None:
+        """The task is about to run: its record is dropped, its outputs made private.
+
+        Returns what to run; None where it failed already (no space, no permission).
+        """
+
+    def progress(self, task: str, fraction: float) -> None:
+        """A running task has come so far."""
+
+    def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+        """The task has ended; more may be ready now."""
+
+    @property
+    def done(self) -> bool:
+        """Nothing is ready, nothing runs, nothing waits."""
