@@ -22,3 +22,9 @@ def media() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def talking_head() -> Path:
+    """The shipped sample, 9.7 s: one face about 200 px wide, three English lines (script/sample/README.md)."""
+    return Path(__file__).parents[1] / "script" / "sample" / "talking_head.mp4"
