@@ -1,0 +1,273 @@
+"""Find and follow faces with dlib: HOG detector now and then, 68 landmarks in every frame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dubd.engines.contract import Engine, Shot
+from dubd.engines.tracks import Tracks
+
+Grey = npt.NDArray[np.uint8]
+Box = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float64]
+
+MODEL = "shape_predictor_68_face_landmarks.dat"
+FOLDERS = ("/usr/share/dlib", "/usr/local/share/dlib")
+
+# Points that no expression moves much: jaw ends, nose, eye corners.
+RIGID = np.array([0, 1, 15, 16, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
+# The HOG detector's box from the rigid points' centre and spread: medians over 183 detections of four faces.
+BOX_CENTRE, BOX_SIZE = (0.0, 0.40), 3.45
+# The predictor's answer depends on its box; the mean over three boxes halves the jitter.
+NUDGES = ((0.0, 0.0, 1.0), (0.03, 0.02, 1.03), (-0.03, 0.02, 0.97))
+SMOOTH = 5  # frames of the Savitzky-Golay window, degree 2, zero lag
+
+
+@dataclass(frozen=True)
+class DlibParams:
+    """What a rule may set."""
+
+    detect: int = 640  # longer side in pixels of the picture that the detector sees
+    every: int = 8  # frames from one detection to the next
+
+
+@dataclass
+class _Track:
+    """A face being followed."""
+
+    points: dict[int, Points] = field(default_factory=dict)
+    boxes: dict[int, Box] = field(default_factory=dict)
+    crop: npt.NDArray[np.float32] | None = None
+    last: int = 0  # last frame with points
+    confirmed: int = 0  # last frame in which the detector found it
+    detections: int = 0
+    lost: bool = False
+
+
+class Dlib(Engine[Shot, Tracks]):
+    """HOG face detector and the 68-point regression-tree predictor of dlib."""
+
+    name: ClassVar[str] = "dlib"
+    stage: ClassVar[str] = "faces"
+    summary: ClassVar[str] = "dlib HOG detector and 68 landmarks"
+    licence: ClassVar[str] = "code BSL-1.0, model CC0-1.0"
+    Params: ClassVar[type[Any]] = DlibParams
+
+    @classmethod
+    def revision(cls) -> str:
+        return "1"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None if model() else "apt install libdlib-data (or put its 68-point model into $DUBD_MODELS)"
+
+    def load(self, device: str, params: DlibParams) -> None:  # noqa: ARG002  (dlib runs on the processor)
+        import dlib
+
+        path = model()
+        if path is None:
+            raise FileNotFoundError(2, f"no {MODEL}; {self.missing()}", MODEL)
+        self.params = params
+        self._dlib = dlib
+        self._find = dlib.get_frontal_face_detector()
+        self._place = dlib.shape_predictor(str(path))
+
+    def run(self, batch: Sequence[Shot]) -> list[Tracks | Exception]:
+        from dubd.media.ffmpeg import frames_yuv, probe
+
+        made: list[Tracks | Exception] = []
+        for shot in batch:
+            try:
+                picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
+                height = int(picture["height"])
+                luma = (frame[:height] for frame in frames_yuv(shot.video, int(picture["width"]), height))
+                made.append(self.follow(luma, float(Fraction(shot.rate))))
+            except Exception as error:
+                made.append(error)
+        return made
+
+    def follow(self, frames: Iterable[Grey], rate: float) -> Tracks:
+        """Tracks of the faces in `frames` (grey, full size, streamed), `rate` of them a second."""
+        import cv2
+
+        cv2.setNumThreads(1)
+        tracks: list[_Track] = []
+        cuts: list[int] = []
+        cut = _CutFinder()
+        shot_start, since, count = 0, self.params.every, 0
+        for index, grey in enumerate(frames):
+            count = index + 1
+            small = cv2.resize(grey, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+            if cut.is_first(small):
+                cuts.append(index)
+                shot_start, since = index, self.params.every
+            live = [track for track in tracks if not track.lost and track.last >= shot_start]
+            if small.mean() < 20 and small.std() < 6:  # black: nothing to see, nothing to follow
+                for track in live:
+                    track.lost = True
+                since = self.params.every
+                continue
+            for track in live:
+                self._step(track, grey, index)
+            since += 1
+            if since >= self.params.every or any(track.lost for track in live):
+                since = 0
+                self._detect(tracks, grey, index, shot_start, rate)
+        return _pack(tracks, cuts, count, self.params.every)
+
+    def _detect(self, tracks: list[_Track], grey: Grey, index: int, shot_start: int, rate: float) -> None:
+        """Confirm live tracks, revive those lost less than a second ago, and start new ones."""
+        import cv2
+
+        scale = min(1.0, self.params.detect / max(grey.shape))
+        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        found = [np.array([q.left(), q.top(), q.right(), q.bottom()]) / scale for q in self._find(small, 0)]
+        old = [t for t in tracks if t.last >= shot_start and index - t.last <= rate and t.boxes]
+        pairs = sorted(
+            (
+                (_overlap(box, track.boxes[track.last]), i, j)
+                for i, box in enumerate(found)
+                for j, track in enumerate(old)
+            ),
+            key=lambda pair: (-pair[0], pair[1:]),
+        )
+        taken: set[int] = set()
+        matched: set[int] = set()
+        for overlap, i, j in pairs:
+            if overlap < 0.3 or i in taken or j in matched:
+                continue
+            taken.add(i)
+            matched.add(j)
+            track = old[j]
+            track.confirmed, track.detections = index, track.detections + 1
+            if track.last < index:
+                track.crop, track.lost = None, False
+                self._step(track, grey, index, found[i])
+        for i, box in enumerate(found):
+            if i not in taken:
+                track = _Track(confirmed=index, detections=1)
+                self._step(track, grey, index, box)
+                tracks.append(track)
+        for track in old:
+            if index - track.confirmed > 4 * self.params.every:
+                track.lost = True
+
+    def _step(self, track: _Track, grey: Grey, index: int, box: Box | None = None) -> None:
+        """Place the landmarks in this frame from those of the last one, or find that the face is gone."""
+        guess = box if box is not None else track.boxes[track.last]
+        first = self._landmarks(grey, guess, NUDGES[:1] if box is None else NUDGES)
+        points = self._landmarks(grey, _box(first), NUDGES[1:]) / 3 * 2 + first / 3 if box is None else first
+        box = _box(points)
+        crop = _crop(grey, box)
+        height, width = grey.shape
+        centre = (box[:2] + box[2:]) / 2
+        inside = 0 <= centre[0] < width and 0 <= centre[1] < height
+        if not inside or crop is None or (track.crop is not None and float((crop * track.crop).mean()) < 0.6):
+            track.lost = True
+            return
+        track.points[index], track.boxes[index], track.crop, track.last = points, box, crop, index
+
+    def _landmarks(self, grey: Grey, box: Box, nudges: Iterable[tuple[float, float, float]]) -> Points:
+        """Mean of the predictor's answers (68, 2) over nudged boxes."""
+        centre, size = (box[:2] + box[2:]) / 2, box[2] - box[0]
+        places = []
+        for dx, dy, zoom in nudges:
+            half = size * zoom / 2
+            x, y = centre + size * np.array([dx, dy])
+            corners = [round(float(v)) for v in (x - half, y - half, x + half, y + half)]
+            parts = self._place(grey, self._dlib.rectangle(*corners)).parts()
+            places.append([(part.x, part.y) for part in parts])
+        return np.asarray(np.mean(places, axis=0), np.float64)
+
+
+class _CutFinder:
+    """Tells whether a frame begins a new shot, from 64x36 grey pictures."""
+
+    def __init__(self) -> None:
+        self._last: npt.NDArray[np.float32] | None = None
+        self._usual = 2.0  # running mean of the difference between neighbours, in grey levels
+
+    def is_first(self, small: npt.NDArray[np.float32]) -> bool:
+        """True where the picture jumps by 12 grey levels and four times what is usual in this shot."""
+        if self._last is None:
+            self._last = small
+            return False
+        jump = float(np.abs(small - self._last).mean())
+        self._last = small
+        if jump > max(12.0, 4 * self._usual):
+            self._usual = 2.0
+            return True
+        self._usual += 0.1 * (jump - self._usual)
+        return False
+
+
+def model() -> Path | None:
+    """Where the landmark model lies: $DUBD_MODELS, else where Debian's libdlib-data puts it."""
+    for folder in (os.environ.get("DUBD_MODELS"), *FOLDERS):
+        if folder and (path := Path(folder) / MODEL).is_file():
+            return path
+    return None
+
+
+def _box(points: Points) -> Box:
+    """The box that the detector would draw, by points that do not move with the mouth."""
+    rigid = points[RIGID]
+    mean = rigid.mean(0)
+    spread = float(np.sqrt(((rigid - mean) ** 2).sum(1).mean()))
+    centre, half = mean + spread * np.array(BOX_CENTRE), spread * BOX_SIZE / 2
+    return np.concatenate([centre - half, centre + half])
+
+
+def _crop(grey: Grey, box: Box) -> npt.NDArray[np.float32] | None:
+    """The face as 24x24, zero mean and unit variance; None where it is flat or outside the picture."""
+    import cv2
+
+    x0, y0, x1, y1 = np.clip(np.rint(box), 0, [grey.shape[1], grey.shape[0]] * 2).astype(int)
+    if x1 - x0 < 24 or y1 - y0 < 24:
+        return None
+    small = cv2.resize(grey[y0:y1, x0:x1], (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
+    deviation = float(small.std())
+    return None if deviation < 4 else (small - small.mean()) / deviation
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    both = float(wide * high)
+    area = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]))
+    return both / (area - both)
+
+
+def _pack(tracks: list[_Track], cuts: list[int], count: int, every: int) -> Tracks:
+    """Arrays of the tracks worth keeping, smoothed; a face is taken for gone soon after its last detection."""
+    from scipy.signal import savgol_filter
+
+    kept = []
+    for track in tracks:
+        seen = sorted(index for index in track.points if index <= track.confirmed + 2 * every)
+        # One detection that the next did not confirm is a false alarm, unless the picture ended or cut away.
+        if track.detections >= 2 or (seen and seen[-1] < track.confirmed + every):
+            kept.append((track, seen))
+    boxes = np.full((len(kept), count, 4), np.nan, np.float32)
+    points = np.full((len(kept), count, 68, 2), np.nan, np.float32)
+    seen_flags = np.zeros((len(kept), count), np.bool_)
+    for row, (track, seen) in enumerate(kept):
+        index = np.array(seen)
+        for run in np.split(index, np.flatnonzero(np.diff(index) > 1) + 1):
+            places = np.array([track.points[i] for i in run])
+            if len(run) >= SMOOTH:
+                places = savgol_filter(places, SMOOTH, 2, axis=0)
+            points[row, run] = places
+            boxes[row, run] = [_box(place) for place in places]
+            seen_flags[row, run] = True
+    return Tracks(boxes, points, seen_flags, np.array(cuts, np.int32))

@@ -1,0 +1,153 @@
+"""Lay a mouth from one frame over another: jaw warp, feathered mask, colour match, one interpolation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dubd.engines.mouths_shape import BASE, CHIN, JAW, MouthShape
+
+Array = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.float32]
+Area = tuple[int, int, int, int]
+
+BELOW = 0.67  # eye distances under the chin in which a moved jaw fades out
+SHRINK = 0.86  # of the jaw line about the mouth, so that the mask stays inside the face
+FEATHER = 0.28  # eye distances from the mask's edge to its full weight
+MAX_JAW = 0.23  # eye distances that a jaw may be moved
+MAX_SHIFT = 20.0  # levels that a mouth's colour may be moved
+COARSE = 4  # smooth fields are computed at a quarter of the size
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A library mouth: the lower face cut out of its frame, and where it lay."""
+
+    pixels: Pixels  # (h, w, 3) BGR
+    corner: tuple[int, int]  # x, y of its top-left pixel
+
+
+def area(shape: MouthShape, index: int, width: int, height: int) -> Area:
+    """x0, y0, x1, y1 (even corner, inside the picture) around all that a patch on this frame may touch."""
+    face = shape.points[index]
+    half = 0.62 * (face[14, 0] - face[2, 0])
+    left, right = face[CHIN, 0] - half, face[CHIN, 0] + half
+    top, bottom = face[BASE, 1] - 0.12, face[CHIN, 1] + MAX_JAW + BELOW
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]])
+    at = shape.to_picture(index, corners)
+    x0, y0 = np.floor(at.min(0)).astype(int)
+    x1, y1 = np.ceil(at.max(0)).astype(int)
+    x0, y0 = max(0, x0) // 2 * 2, max(0, y0) // 2 * 2
+    return int(x0), int(y0), max(int(x0), min(width, int(x1))), max(int(y0), min(height, int(y1)))
+
+
+def cut(frame: Pixels, where: Area) -> Mouth:
+    """A copy of that part of a frame."""
+    x0, y0, x1, y1 = where
+    return Mouth(frame[y0:y1, x0:x1].copy(), (x0, y0))
+
+
+def lay(frame: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, jaw: float) -> Pixels:
+    """The patch (h, w, 4) BGRA for the area `where` of `frame`.
+
+    `to` and `of` index the shape's frames: the one that is changed and the one `mouth` comes from;
+    `jaw` says how far down the chin must move, in eye distances.
+    """
+    import cv2
+
+    x0, y0, x1, y1 = where
+    size = (x1 - x0, y1 - y0)
+    base = frame[y0:y1, x0:x1]
+    matrix = shape.between(to, of)
+    matrix[:, 2] += matrix[:, :2] @ np.array([x0, y0]) - np.array(mouth.corner)
+    inverse = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    warped = cv2.warpAffine(mouth.pixels, matrix, size, flags=inverse, borderMode=cv2.BORDER_REPLICATE)
+    laid = np.asarray(warped, np.uint8)
+    mask = _mask(shape, to, of, where)
+    moved: Plane | None = None
+    if abs(jaw) > 1e-3:
+        base, moved = _drop(base, where, shape, to, jaw)
+    laid = _match(laid, base, mask)
+    alpha = mask if moved is None else mask + (1 - mask) * moved
+    mixed = cv2.blendLinear(laid, base, mask + np.float32(1e-6), alpha - mask) if moved is not None else laid
+    patch = np.empty((*base.shape[:2], 4), np.uint8)
+    patch[..., :3] = mixed
+    patch[..., 3] = cv2.convertScaleAbs(alpha, alpha=255)
+    return patch
+
+
+def _mask(shape: MouthShape, to: int, of: int, where: Area) -> Plane:
+    """Weight of the laid mouth: 1 about the lips, falling smoothly to 0 inside the jaw and under the nose."""
+    import cv2
+
+    face = shape.points[of]
+    centre = face[48:68].mean(0)
+    outline = centre + (face[JAW[2:15]] - centre) * SHRINK
+    top = face[BASE, 1] + 0.02
+    outline[:, 1] = np.maximum(outline[:, 1], top)
+    at = shape.to_picture(to, outline) - np.array(where[:2])
+    height, width = where[3] - where[1], where[2] - where[0]
+    inside = np.zeros((height // 2 + 1, width // 2 + 1), np.uint8)
+    hull = cv2.convexHull((at / 2 * 16).round().astype(np.int32))
+    cv2.fillConvexPoly(inside, hull, 255, shift=4)
+    inside[0] = inside[-1] = 0
+    inside[:, 0] = inside[:, -1] = 0
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    reach = np.float32(FEATHER * shape.eyes[to] / 2)
+    rise = np.clip((depth - 1) / reach, 0, 1)
+    half = rise * rise * (3 - 2 * rise)
+    return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _drop(base: Pixels, where: Area, shape: MouthShape, to: int, jaw: float) -> tuple[Pixels, Plane]:
+    """The base with its chin moved by `jaw`, and the weight with which it stands for the picture."""
+    import cv2
+
+    height, width = base.shape[:2]
+    cells = (-(-width // COARSE), -(-height // COARSE))
+    # A coarse cell stands for its centre, as cv2.resize has it.
+    grid_x, grid_y = np.meshgrid(*((np.arange(n) + 0.5) * COARSE - 0.5 for n in cells))
+    scale, shift = shape.scale[to], shape.shift[to]
+    at = scale * ((grid_x + where[0]) + 1j * (grid_y + where[1])) + shift
+    face = shape.points[to]
+    chin = face[CHIN, 1] + jaw
+    rise = np.clip((at.imag - face[BASE, 1]) / max(0.1, chin - face[BASE, 1]), 0, 1)
+    fall = np.clip(1 - (at.imag - chin) / BELOW, 0, 1)
+    down = np.where(at.imag > chin, fall, rise)
+    side = np.clip(1 - np.abs(at.real - face[CHIN, 0]) / (0.6 * (face[14, 0] - face[2, 0])), 0, 1)
+    weight = down * down * (3 - 2 * down) * side * side * (3 - 2 * side)
+    move = jaw * weight * 1j / scale  # down in the face is this way in the picture
+    full = (cells[0] * COARSE, cells[1] * COARSE)
+    field = cv2.resize(np.dstack([move.real, move.imag]).astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
+    field = field[:height, :width]
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    moved = cv2.remap(base, xs - field[..., 0], ys - field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    amount = np.clip(cv2.magnitude(field[..., 0], field[..., 1]), 0, 1)
+    amount[0] = amount[-1] = 0
+    amount[:, 0] = amount[:, -1] = 0
+    return np.asarray(moved, np.uint8), np.asarray(amount, np.float32)
+
+
+def _match(laid: Pixels, base: Pixels, mask: Plane) -> Pixels:
+    """Shift the laid mouth's colours to those of the picture around it, smoothly across the mask."""
+    import cv2
+
+    small = (max(1, laid.shape[1] // 8), max(1, laid.shape[0] // 8))
+    difference = cv2.subtract(
+        cv2.resize(base, small, interpolation=cv2.INTER_AREA).astype(np.float32),
+        cv2.resize(laid, small, interpolation=cv2.INTER_AREA).astype(np.float32),
+    )
+    weight = cv2.resize(mask, small, interpolation=cv2.INTER_AREA)
+    ring = np.where((weight > 0.02) & (weight < 0.6), np.float32(1), np.float32(0))
+    if ring.sum() < 4:
+        return laid
+    reach = (0, 0)
+    sigma = max(small) / 5
+    total = cv2.GaussianBlur(ring, reach, sigma) + np.float32(1e-3)
+    shift = cv2.GaussianBlur(difference * ring[..., None], reach, sigma) / total[..., None]
+    shift = np.clip(shift, -MAX_SHIFT, MAX_SHIFT)
+    large = cv2.resize(shift, (laid.shape[1], laid.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.add(laid, large, dtype=cv2.CV_8U), np.uint8)

@@ -1,0 +1,97 @@
+"""Choose for every frame one of the speaker's own mouths: near the target, and near the last one (Viterbi).
+
+The method is retrieval as in Video Rewrite (Bregler, Covell and Slaney, SIGGRAPH 1997).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dubd.engines.mouths_shape import MouthShape
+from dubd.engines.visemes import MouthTarget
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+CANDIDATES = 32
+CLOSED, LOW, HIGH = 0.03, 0.08, 0.96  # quantiles of the speaker's own opening: shut, least and most in speech
+POSE, WIDTH, SHUT = 0.35, 0.3, 4.0  # weights of head pose, mouth width, and of lips that must meet
+STEP = 2.0  # weight of a change of the mouth between neighbours; 1.5 to 3 shakes less than real speech
+NEIGHBOUR = 0.2  # what remains of it where the mouths followed each other in the source too
+MAX_YAW = 35.0  # degrees
+
+
+@dataclass(frozen=True)
+class MouthPath:
+    """For each wanted frame (m,): `chosen` the index of a library mouth, `wanted` and `got` the opening."""
+
+    chosen: Indices
+    wanted: Array
+    got: Array
+
+
+def library(shape: MouthShape, most: int) -> Indices:
+    """Indices of the frames worth drawing on, evenly spread, at most `most`: no far turn of the head, no jump."""
+    centre = shape.points[:, 48:68].mean(1)
+    jump = np.linalg.norm(np.diff(centre, axis=0, prepend=centre[:1]), axis=1)
+    good = np.flatnonzero((np.abs(shape.yaw) <= MAX_YAW) & (jump <= 0.2))
+    if len(good) > most:
+        good = good[np.linspace(0, len(good) - 1, most).round().astype(int)]
+    return good
+
+
+def openings(gap: Array, target: MouthTarget, frames: Indices) -> Array:
+    """The opening that each frame asks for (m,), out of the speaker's own range of `gap`."""
+    shut, low, high = np.quantile(gap, (CLOSED, LOW, HIGH))
+    wanted = np.where(target.speech[frames], low + (high - low) * target.open[frames], shut)
+    smooth = np.convolve(np.pad(wanted, 1, "edge"), [0.2, 0.6, 0.2], "valid")
+    return np.where(target.closed[frames], shut, smooth)
+
+
+def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTarget) -> MouthPath:
+    """One library mouth for each of the consecutive `frames` (m,), which index the shape's own frames.
+
+    The mouths before the first and after the last frame are the source's own: the path leaves and
+    joins them smoothly.
+    """
+    pictures = shape.frames[frames]
+    gap, width = shape.gap[members], shape.width[members]
+    wanted = openings(gap, target, pictures)
+    wide = np.quantile(width, 0.1 + 0.8 * target.width[pictures])
+    shut = target.closed[pictures]
+    spread = [max(float(v.std()), 1e-3) for v in (gap, width, shape.yaw[members], shape.pitch[members])]
+
+    cost = ((gap - wanted[:, None]) / spread[0]) ** 2 * np.where(shut, SHUT, 1.0)[:, None]
+    cost += WIDTH * ((width - wide[:, None]) / spread[1]) ** 2
+    for values, scale in ((shape.yaw, spread[2]), (shape.pitch, spread[3])):
+        cost += POSE * ((values[members] - values[frames, None]) / scale) ** 2
+    count = min(CANDIDATES, len(members))
+    near = np.sort(np.argpartition(cost, count - 1, axis=1)[:, :count], axis=1)
+
+    mouths = shape.mouths()
+    source = shape.frames
+
+    def step(before: Indices, after: Indices) -> Array:
+        change = ((mouths[after][:, None] - mouths[before][None]) ** 2).mean(2) / spread[0] ** 2
+        close = np.abs(source[after][:, None] - source[before][None]) <= 2
+        return np.asarray(STEP * change * np.where(close, NEIGHBOUR, 1.0))
+
+    own = np.arange(len(source))
+    total = cost[0, near[0]] + step(own[max(0, frames[0] - 1)][None], members[near[0]])[:, 0]
+    back: list[Indices] = []
+    for row in range(1, len(frames)):
+        reach = step(members[near[row - 1]], members[near[row]]) + total[None]
+        best = reach.argmin(1)
+        back.append(best)
+        total = cost[row, near[row]] + reach[np.arange(count), best]
+    total = total + step(own[min(len(own) - 1, frames[-1] + 1)][None], members[near[-1]])[:, 0]
+    at = int(total.argmin())
+    path = [at]
+    for best in reversed(back):
+        at = int(best[at])
+        path.append(at)
+    chosen = members[near[np.arange(len(frames)), path[::-1]]]
+    return MouthPath(chosen, wanted, shape.gap[chosen])

@@ -1,0 +1,51 @@
+"""lipsync: give the face that speaks a mouth that fits the dub; what changed is stored as patches."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from dubd.engines.contract import Engine, Shot
+from dubd.engines.tracks import Tracks
+from dubd.media.ffmpeg import read_audio
+from dubd.media.patches import PatchWriter
+from dubd.stages.job import Facts, Job, one_by_one
+
+VERSION = "1"
+RATE = 48000
+
+
+@one_by_one
+def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
+    """Write `patches` and `geometry` for `video`; params: rate. A segment without a face has none."""
+    rate = str(job.params["rate"])
+    tracks = Tracks.load(job.inputs["faces"])
+    timing = json.loads(job.inputs["timing"].read_text("utf-8"))["lines"]
+    with PatchWriter(
+        job.outputs["patches"], job.outputs["geometry"], canvas=canvas(tracks), rate=rate, mode="none"
+    ) as out:
+        shot = Shot(
+            video=job.inputs["video"],
+            rate=rate,
+            frames=tracks.frames,
+            faces=job.inputs["faces"],
+            speech=read_audio(job.inputs["speech"], RATE),
+            original=read_audio(job.inputs["audio"], RATE),
+            timing=timing,
+            out=out,
+        )
+        (made,) = engine.run([shot])
+        if isinstance(made, Exception):
+            raise made
+    return made
+
+
+def canvas(tracks: Tracks) -> tuple[int, int]:
+    """Width and height that hold any patch on a lower face: 1.3 times the largest face, at least 16 pixels."""
+    points = tracks.points[tracks.seen]
+    if not len(points):
+        return 16, 16
+    side = 1.3 * float(np.ptp(points, axis=1).max())
+    return (max(16, int(side) // 2 * 2),) * 2
