@@ -34,7 +34,8 @@ _BLOCK: Final = 1 << 16  # sample frames a block: 1.4 s at 48 kHz, small enough 
 _LAST_LINES: Final = 40
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 _UNWRITTEN: Final = ("Error writing trailer", "Error closing file")  # with either, ffmpeg 5.1 still exits with 0
-_OUR_OWN_EXIT: Final = re.compile(r"Conversion failed!|Error while filtering|Exiting|^\s*$")
+_OUR_OWN_EXIT: Final = re.compile(r"Conversion failed!|Error while filtering|Exiting")
+_SAYS_NOTHING: Final = "Invalid data found when processing input"
 _ORIGIN: Final = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\]\s*")
 
 
@@ -59,6 +60,22 @@ def probe(path: Path | str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise _not_installed("ffprobe") from error
     return found
+
+
+def packets(path: Path | str, index: int) -> Iterator[tuple[int | None, int | None, int | None, bool]]:
+    """(pts, dts, duration, is a keyframe) of every packet of a stream in file order, in ticks of its time base.
+
+    Nothing is decoded. Packets that a player must not show (before an edit list's start) are left out.
+    """
+    entries = ("-show_entries", "packet=pts,dts,duration,flags", "-of", "csv=p=0")
+    command = ("ffprobe", "-v", "error", "-select_streams", str(index), *entries, url(path))
+    with _Child(command, stage=None, file=path, reads=True) as child:
+        assert child.stdout
+        for line in child.stdout:
+            pts, dts, duration, flags = line.decode("ascii").rstrip().split(",")[:4]
+            if "D" not in flags:
+                yield _ticks(pts), _ticks(dts), _ticks(duration), "K" in flags
+        child.finish()
 
 
 def run(
@@ -251,6 +268,10 @@ class _Child:
         self._process.stderr.close()
 
 
+def _ticks(text: str) -> int | None:
+    return int(text) if text.lstrip("-").isdigit() else None
+
+
 def _raw_video(path: Path | str, pixels: str, filters: Sequence[str] = ()) -> tuple[str, ...]:
     head = ("-threads", "2", "-i", url(path), "-map", "0:v:0", *filters)
     return (*head, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1")
@@ -278,10 +299,11 @@ def _pieces(
 
 def _last_meaning(lines: Sequence[str] | deque[str], path: Path | str) -> str:
     """The last line that says what is wrong, without addresses in memory and without the path."""
-    for line in reversed(lines):
-        if not _OUR_OWN_EXIT.search(line):
-            return _ORIGIN.sub("", line).replace(f"{url(path)}: ", "").strip()
-    return ""
+    told = [_ORIGIN.sub("", line).replace(f"{url(path)}: ", "").strip() for line in lines]
+    told = [line for line in told if line and not _OUR_OWN_EXIT.search(line)]
+    if len(told) > 1 and told[-1] == _SAYS_NOTHING:
+        return told[-2]
+    return told[-1] if told else ""
 
 
 def _not_installed(command: str) -> DubdError:
