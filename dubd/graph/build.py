@@ -178,7 +178,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             assert isinstance(node, ExecNode)
             if not self.select_task(node, self._dispatcher.tasks):
                 self._skipped(node)
-            elif not node.task.actions:  # a group: nothing to run
+            elif not node.task.meta:  # a group: nothing to run
                 self.process_task_result(node, None)
             else:
                 self._ready[node.task.name] = node

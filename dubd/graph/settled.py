@@ -68,5 +68,6 @@ def unsettle(state: State) -> None:
 def _signature(state: State, files: Iterable[str]) -> str:
     signature = hashlib.sha256()
     for path in files:
-        signature.update(f"{path}\0{content.stamp(state.absolute(path))}\n".encode())
+        found = content.stamp(state.absolute(path))
+        signature.update(f"{path}\0{found and found[1:]}\n".encode())  # not the inode: a moved workspace is the same
     return signature.hexdigest()

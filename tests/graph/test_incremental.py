@@ -1,0 +1,210 @@
+"""Only what is stale is rebuilt: the promises of the graph, asserted on what ran."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError
+from dubd.graph import content
+from dubd.graph.why import why
+
+from .stand import Desk
+
+SECOND_HALF = ["000/lipsync", "000/restore", "000/render", "assemble"]
+
+
+def edit(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def test_builds_every_step_once(desk: Desk) -> None:
+    ran = desk.build()
+    assert len(ran) == len(set(ran)) == 1 + 2 * 8 + 2
+    assert ran[0] == "plan"
+    assert ran[-1] == "assemble"
+    assert (desk.folder / "dubbed.es.mp4").exists()
+    assert [event.state for event in desk.events].count("failed") == 0
+
+
+def test_nothing_changed_runs_nothing_and_reports_every_task_as_skipped(desk: Desk) -> None:
+    first = desk.build()
+    assert desk.build() == []
+    assert [event.state for event in desk.events] == ["skipped"] * len(first)
+
+
+@pytest.mark.parametrize("path", ["source.mp4", "segments/000/translation.json", "segments/001/audio.wav", "rule.yaml"])
+def test_touching_or_saving_equal_bytes_runs_nothing(desk: Desk, path: str) -> None:
+    desk.build()
+    file = desk.folder / path
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data)
+    os.utime(file, ns=(1, 1))
+    assert desk.build() == []
+    assert desk.build() == []
+
+
+def test_a_touched_file_is_hashed_once_and_its_new_mtime_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.build()
+    os.utime(desk.folder / "segments/000/audio.wav", ns=(1, 1))
+    desk.build()
+    hashed: list[str] = []
+    monkeypatch.setattr(content, "_seen", {})
+    monkeypatch.setattr(content.hashlib, "file_digest", lambda file, _: hashed.append(file.name))
+    desk.rule(subtitles="[srt]")
+    desk.claim()
+    assert why(desk.folder)
+    assert hashed == []
+
+
+def test_editing_one_translation_speaks_that_segment_again_and_nothing_else(desk: Desk) -> None:
+    desk.build()
+    edit(desk.folder / "segments/000/translation.json", "otra cosa")
+    assert [v.reasons for v in why(desk.folder) if v.reasons] == [
+        ("segments/000/translation.json was edited by hand",)
+    ]
+    assert desk.build() == ["000/speak", *SECOND_HALF]
+    assert desk.build() == []
+
+
+def test_changing_the_voice_runs_no_transcribe_or_translate(desk: Desk) -> None:
+    desk.build()
+    desk.rule(voice="es+f2")
+    ran = desk.build()
+    assert sorted(ran) == sorted(
+        [f"{s}/{stage}" for s in ("000", "001") for stage in ("speak", "lipsync", "restore", "render")] + ["assemble"]
+    )
+
+
+def test_the_voice_is_named_as_the_cause(desk: Desk) -> None:
+    desk.build()
+    desk.rule(voice="es+f2")
+    desk.claim()
+    roots = {reason for verdict in why(desk.folder) for reason in verdict.reasons}
+    assert roots == {'parameter voice: "auto" -> "es+f2"'}
+
+
+def test_changing_only_the_subtitles_assembles_only(desk: Desk) -> None:
+    desk.build()
+    desk.rule(subtitles="[srt]")
+    assert desk.build() == ["assemble"]
+    assert not list(desk.folder.glob("*.vtt"))
+
+
+def test_a_deleted_middle_artifact_is_rebuilt_alone(desk: Desk) -> None:
+    desk.build()
+    (desk.folder / "segments/001/speech.wav").unlink()
+    verdict = why(desk.folder, desk.folder / "segments/001/speech.wav")[0]
+    assert verdict.reasons == ("segments/001/speech.wav is missing",)
+    assert desk.build() == ["001/speak"]
+    assert desk.build() == []
+
+
+def test_a_hand_edit_survives_a_later_change_upstream_and_is_reported(desk: Desk) -> None:
+    desk.build()
+    translation = desk.folder / "segments/000/translation.json"
+    machine = translation.read_text(encoding="utf-8")
+    edit(translation, "mine")
+    desk.build()
+    edit(desk.folder / "segments/000/transcript.json", "corrected")
+    ran = desk.build()
+    assert "000/translate" in ran
+    assert translation.read_text(encoding="utf-8") == "mine"
+    newer = translation.with_name("translation.new.json")
+    assert newer.read_text(encoding="utf-8") not in ("mine", machine)
+    assert any("translation.new.json" in name for event in desk.events for name in event.beside)
+    assert any("is kept" in r for v in why(desk.folder, translation) for r in v.reasons)
+    assert desk.build() == []
+
+
+def test_taking_the_newer_version_ends_the_hand_edit(desk: Desk) -> None:
+    desk.build()
+    translation = desk.folder / "segments/000/translation.json"
+    edit(translation, "mine")
+    edit(desk.folder / "segments/000/transcript.json", "corrected")
+    desk.build()
+    translation.with_name("translation.new.json").replace(translation)
+    assert desk.build() == ["000/speak", *SECOND_HALF]
+    edit(desk.folder / "segments/000/transcript.json", "corrected again")
+    desk.build()
+    assert not translation.with_name("translation.new.json").exists()
+
+
+def test_a_deleted_hand_edit_is_made_by_the_machine_again(desk: Desk) -> None:
+    desk.build()
+    translation = desk.folder / "segments/000/translation.json"
+    machine = translation.read_bytes()
+    edit(translation, "mine")
+    desk.build()
+    translation.unlink()
+    assert desk.build() == ["000/translate", "000/speak", *SECOND_HALF]
+    assert translation.read_bytes() == machine
+
+
+def test_a_hand_edited_plan_moves_only_the_segments_it_changes(desk: Desk) -> None:
+    desk.build()
+    path = desk.folder / "plan.json"
+    text = path.read_text(encoding="utf-8").replace('"end": 20.0', '"end": 19.0').replace('"frames": 250, "first_sample": 480000', '"frames": 225, "first_sample": 480000')
+    edit(path, text)
+    ran = desk.build()
+    assert "001/extract" in ran
+    assert not [name for name in ran if name.startswith("000/")]
+    assert "plan" not in ran
+
+
+def test_a_plan_with_fewer_segments_prunes_the_rest(desk: Desk) -> None:
+    desk.stand.segments = 3
+    desk.build()
+    desk.stand.segments = 2
+    desk.rule(more="segments: {target: 21}\n")
+    desk.build()
+    assert sorted(p.name for p in (desk.folder / "segments").iterdir()) == ["000", "001"]
+    assert desk.build() == []
+
+
+def test_one_failed_segment_leaves_the_others_going_and_is_tried_again(desk: Desk) -> None:
+    video = desk.claim()
+    desk.stand.fail[f"{video.id}:001/transcribe"] = DubdError("mumbles", stage="transcribe")
+    ran = desk.build()
+    assert "000/transcribe" in ran
+    assert "voice" not in ran
+    failed = [event for event in desk.events if event.state == "failed"]
+    assert [str(event.error) for event in failed] == ["transcribe: mumbles"]
+    assert {event.task.partition(":")[2] for event in desk.events if event.state == "blocked"} >= {"voice", "assemble"}
+    desk.stand.fail.clear()
+    ran = desk.build()
+    assert "000/transcribe" not in ran
+    assert ran[-1] == "assemble"
+
+
+def test_an_input_that_changes_while_a_task_runs_fails_it_and_the_next_run_builds_it(desk: Desk) -> None:
+    desk.build()
+    translation = desk.folder / "segments/000/translation.json"
+    edit(translation, "first")
+
+    def meddle(ticket: object) -> None:
+        if getattr(ticket, "stage", "") == "speak" and translation.read_text(encoding="utf-8") == "first":
+            edit(translation, "second")
+
+    desk.stand.during = meddle
+    desk.build()
+    assert any("changed while it was being used" in str(event.error) for event in desk.events)
+    assert desk.build() == ["000/speak", *SECOND_HALF]
+
+
+def test_the_state_moves_with_the_workspace(desk: Desk, tmp_path: Path) -> None:
+    desk.build()
+    moved = tmp_path / "elsewhere"
+    desk.folders.workspace.rename(moved)
+    desk.folders = type(desk.folders)(desk.folders.inbox, moved, desk.folders.rules, desk.folders.models)
+    assert desk.build() == []
+
+
+def test_a_build_holds_the_lock_of_its_video(desk: Desk) -> None:
+    from dubd.graph.video_build import VideoBuild
+
+    with VideoBuild(desk.claim(), desk.events.append), pytest.raises(DubdError, match="is being built by process"):
+        VideoBuild(desk.claim(), desk.events.append)
