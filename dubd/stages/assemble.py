@@ -13,10 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import pysubs2
-
 from dubd.errors import DubdError, Exit
-from dubd.media import mastering, mix
+from dubd.media import mastering, mix, subtitles
 from dubd.media.languages import alpha3
 from dubd.media.mux import Programme, Track, mux
 from dubd.stages.job import Facts, Job, one_by_one
@@ -101,26 +99,23 @@ def _utterances(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [utterance for path in paths for utterance in _read(path)["utterances"]]
 
 
-def _cues(utterances: Sequence[Mapping[str, Any]]) -> pysubs2.SSAFile:
-    cues = pysubs2.SSAFile()
-    for item in utterances:
-        if item["text"].strip():
-            start, end = (round(item[edge] * 1000) for edge in ("start", "end"))
-            cues.append(pysubs2.SSAEvent(start, end, text=item["text"].strip()))
-    return cues
+def _cues(utterances: Sequence[Mapping[str, Any]]) -> list[subtitles.Cue]:
+    return subtitles.lay_out([subtitles.Cue(item["start"], item["end"], item["text"]) for item in utterances])
 
 
-def _write_subtitles(outputs: Mapping[str, Path], cues: Mapping[str, pysubs2.SSAFile], scratch: Path) -> list[Track]:
+def _write_subtitles(
+    outputs: Mapping[str, Path], cues: Mapping[str, Sequence[subtitles.Cue]], scratch: Path
+) -> list[Track]:
     """Write the sidecar files that are asked for, and an .srt of each language for the container."""
     for name, path in outputs.items():
         form, _, language = name.partition(":")
         if language:
-            path.write_text(cues[language].to_string(form), "utf-8")
+            subtitles.write(path, cues[language], form)
     tracks: list[Track] = []
     for language in reversed(list(cues)):
         if cues[language]:
             path = scratch / f"{alpha3(language)}.srt"
-            path.write_text(cues[language].to_string("srt"), "utf-8")
+            subtitles.write(path, cues[language], "srt")
             tracks.append(Track(path, alpha3(language), "Dub" if not tracks else "Original"))
     return tracks
 

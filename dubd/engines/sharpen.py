@@ -1,0 +1,275 @@
+"""Sharpen patches until they match the frame around them: detail, grain and colour, steady over time.
+
+A mouth taken from another moment was resampled on its way: it has lost detail and grain, and may have been
+lit otherwise. The frame it goes into still shows what that camera makes of that face, so each patch is
+compared with the picture underneath it. All three corrections are moving averages along a face, so that
+none of them flickers; they start anew at a cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dubd.engines.contract import Engine, Shot
+
+if TYPE_CHECKING:
+    from dubd.media.patches import Pixels
+
+Plane = npt.NDArray[np.float32]
+
+# Luma weights of BT.601; which ones hardly matters to detail, and one set keeps patch and frame comparable.
+_LUMA = np.array([[0.114, 0.587, 0.299]], np.float32)
+# J. Immerkaer, "Fast noise variance estimation", 1996: blind to edges of first order; its gain on white noise is 6.
+_NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_NOISE_GAIN = 6.0
+_MAD = 1.4826  # of a normal distribution: sigma over median absolute deviation
+_RADIUS = 1.2  # px: detail finer than this is what resampling by a bilinear kernel takes away
+_SOFTEST, _SHARPEST = -0.4, 1.5  # bounds of the boost: more makes halos
+_HALO = 16.0  # levels that sharpening may move one pixel
+_GRAIN = 8.0  # levels, standard deviation; more is not grain but a broken signal
+_SHIFT = 18.0  # levels of colour that may be corrected: beyond it something else is wrong
+_SEED = 0x64756264
+
+
+@dataclass(frozen=True)
+class SharpenParams:
+    """What a rule may set."""
+
+    strength: float = 1.0  # share of the missing detail that is put back
+    grain: float = 1.0  # share of the missing grain that is put back
+    memory: float = 0.5  # s: time constant of the moving averages
+
+
+@dataclass
+class _Measure:
+    """What one patch lacks: energies are alpha-weighted means, colour is in levels."""
+
+    energy: float  # of the patch's Laplacian
+    cross: float  # of that with the Laplacian of the patch's detail
+    gain: float  # of the Laplacian of the detail
+    target: float  # of the frame's Laplacian
+    noise: float  # standard deviation, patch
+    wanted: float  # standard deviation, frame
+    colour: npt.NDArray[np.float64]  # (3, 3): offset, slope over x, slope over y for b, g, r
+
+    def boost(self) -> float:
+        """The k for which patch + k * detail has the frame's energy: the root of a quadratic."""
+        signal = max(0.0, self.energy - 20 * self.noise**2)
+        target = max(0.0, self.target - 20 * self.wanted**2)  # 20: energy of the Laplacian's kernel on white noise
+        if self.gain <= 1e-6 or self.cross <= 0:
+            return 0.0
+        inside = self.cross**2 - self.gain * (signal - target)
+        root = (math.sqrt(inside) - self.cross) / self.gain if inside > 0 else _SOFTEST
+        return min(_SHARPEST, max(_SOFTEST, root))
+
+
+@dataclass
+class _Face:
+    """One face being followed: where its last patch was, and the averages."""
+
+    centre: tuple[float, float]
+    frame: int
+    mean: _Measure
+
+
+@dataclass
+class _Tally:
+    """What the report shows."""
+
+    before: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    boosts: list[float] = field(default_factory=list)
+    grains: list[float] = field(default_factory=list)
+
+
+class Sharpen(Engine[Shot, Mapping[str, Any]]):
+    """Unsharp mask, grain and colour matched to the frame; no model."""
+
+    name: ClassVar[str] = "sharpen"
+    stage: ClassVar[str] = "restore"
+    summary: ClassVar[str] = "sharpening matched to the frame in detail, grain and colour (no model)"
+    licence: ClassVar[str] = "Apache-2.0"
+    Params: ClassVar[type[Any]] = SharpenParams
+
+    def load(self, device: str, params: SharpenParams) -> None:  # noqa: ARG002  (runs on the processor)
+        import cv2
+
+        cv2.setNumThreads(1)
+        self.params = params
+
+    def run(self, batch: Sequence[Shot]) -> list[Mapping[str, Any] | Exception]:
+        made: list[Mapping[str, Any] | Exception] = []
+        for shot in batch:
+            try:
+                made.append(self._restore(shot))
+            except Exception as error:
+                made.append(error)
+        return made
+
+    def _restore(self, shot: Shot) -> dict[str, Any]:
+        assert shot.patches is not None and shot.out is not None
+        cuts = _cuts(shot)
+        faces: list[_Face] = []
+        tally = _Tally()
+        steps = self.params.memory * float(Fraction(shot.rate))
+        at = 0
+        for frame, x, y, patch, under in _pairs(shot):
+            while at < len(cuts) and cuts[at] <= frame:
+                faces, at = [], at + 1
+            seen = measure(patch, under)
+            face = _follow(faces, frame, x + patch.shape[1] / 2, y + patch.shape[0] / 2, patch.shape[1])
+            if face is None:
+                face = _Face((0.0, 0.0), frame, seen)
+                faces.append(face)
+            else:
+                face.mean = _blend(face.mean, seen, 1 - math.exp(-max(1, frame - face.frame) / max(steps, 1e-6)))
+            face.centre, face.frame = (x + patch.shape[1] / 2, y + patch.shape[0] / 2), frame
+            shot.out.add(frame, x, y, self._mend(patch, under, face.mean, frame, tally))
+        return _facts(tally)
+
+    def _mend(self, patch: Pixels, under: Pixels, mean: _Measure, number: int, tally: _Tally) -> Pixels:
+        import cv2
+
+        boost, luma = self.params.strength * mean.boost(), _luma(_filled(patch, under))
+        detail = luma - cv2.GaussianBlur(luma, (0, 0), _RADIUS)
+        change = _HALO * np.tanh(detail * (boost / _HALO))
+        # Sharpening lifts what grain there is; only the rest is added.
+        lacking = mean.wanted**2 - (mean.noise * (1 + boost)) ** 2
+        grain = self.params.grain * min(_GRAIN, math.sqrt(max(0.0, lacking)))
+        if grain > 0.1:
+            noise = np.random.Generator(np.random.Philox([_SEED, number, len(tally.boosts)]))
+            change += np.float32(grain) * noise.standard_normal(luma.shape, np.float32)
+        shifted = patch[..., :3] + _surface(mean.colour, luma.shape) + change[..., None]
+        mended = np.dstack([np.clip(np.rint(shifted), 0, 255).astype(np.uint8), patch[..., 3]])
+        after = _energy(_luma(_filled(mended, under)), patch[..., 3])
+        goal = max(mean.target, 1e-6)
+        tally.before.append(math.sqrt(mean.energy / goal))
+        tally.after.append(math.sqrt(after / goal))
+        tally.boosts.append(boost)
+        tally.grains.append(grain)
+        return mended
+
+
+def measure(patch: Pixels, under: Pixels) -> _Measure:
+    """Compare a patch (h, w, 4) with the frame's pixels (h, w, 3) under it."""
+    import cv2
+
+    alpha = patch[..., 3].astype(np.float32) * np.float32(1 / 255)
+    luma, frame = _luma(_filled(patch, under)), _luma(under)
+    weight = alpha / max(1e-6, float(alpha.sum()))
+    lap, lap_frame = cv2.Laplacian(luma, cv2.CV_32F), cv2.Laplacian(frame, cv2.CV_32F)
+    lap_detail = lap - cv2.GaussianBlur(lap, (0, 0), _RADIUS)
+    inside = alpha > 0.5
+    return _Measure(
+        energy=float((weight * lap * lap).sum()),
+        cross=float((weight * lap * lap_detail).sum()),
+        gain=float((weight * lap_detail * lap_detail).sum()),
+        target=float((weight * lap_frame * lap_frame).sum()),
+        noise=_grain(luma, inside),
+        wanted=_grain(frame, inside),
+        colour=_shift(patch, under, alpha),
+    )
+
+
+def _grain(luma: Plane, where: npt.NDArray[np.bool_]) -> float:
+    import cv2
+
+    found = np.abs(cv2.filter2D(luma, cv2.CV_32F, _NOISE)[where])
+    return float(np.median(found)) * _MAD / _NOISE_GAIN if found.size else 0.0
+
+
+def _shift(patch: Pixels, under: Pixels, alpha: Plane) -> npt.NDArray[np.float64]:
+    """The plane over the patch (-1..1 each way) that is the frame minus the patch in the mask's feather."""
+    weight = (alpha * (1 - alpha)).astype(np.float64)
+    total = weight.sum()
+    if total < 10:
+        return np.zeros((3, 3))
+    height, width = alpha.shape
+    basis = np.stack(np.broadcast_arrays(1.0, *np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j][::-1]), -1)
+    difference = under.astype(np.float64) - patch[..., :3]
+    normal = np.einsum("yxi,yxj,yx->ij", basis, basis, weight, optimize=True) / total
+    right = np.einsum("yxi,yxc,yx->ic", basis, difference, weight, optimize=True) / total
+    # A little ridge on the slopes: a feather on one side alone says nothing about the other.
+    solved = np.linalg.solve(normal + np.diag([0, 0.05, 0.05]), right)
+    return np.asarray(np.clip(solved, -_SHIFT, _SHIFT))
+
+
+def _surface(colour: npt.NDArray[np.float64], shape: tuple[int, ...]) -> Plane:
+    y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    plane = colour[0] + colour[1] * x[..., None] + colour[2] * y[..., None]
+    return np.asarray(np.clip(plane, -_SHIFT, _SHIFT), np.float32)
+
+
+def _filled(patch: Pixels, under: Pixels) -> Pixels:
+    """The patch with the frame where its mask is empty, so that filters see no edge there."""
+    return np.where(patch[..., 3:] > 0, patch[..., :3], under)
+
+
+def _luma(bgr: Pixels) -> Plane:
+    import cv2
+
+    return np.asarray(cv2.transform(bgr.astype(np.float32), _LUMA))
+
+
+def _energy(luma: Plane, alpha: Pixels) -> float:
+    import cv2
+
+    lap = cv2.Laplacian(luma, cv2.CV_32F)
+    return float((lap * lap * alpha).sum() / max(1.0, float(alpha.sum())))
+
+
+def _blend(mean: _Measure, seen: _Measure, share: float) -> _Measure:
+    return _Measure(**{key: value + share * (vars(seen)[key] - value) for key, value in vars(mean).items()})
+
+
+def _follow(faces: list[_Face], frame: int, x: float, y: float, width: int) -> _Face | None:
+    """The face whose last patch lay nearest, if it is near and not taken in this frame."""
+    free = [face for face in faces if face.frame < frame]
+    near = min(free, key=lambda face: math.dist(face.centre, (x, y)), default=None)
+    return near if near is not None and math.dist(near.centre, (x, y)) < width / 2 else None
+
+
+def _cuts(shot: Shot) -> list[int]:
+    if shot.faces is None:
+        return []
+    with np.load(shot.faces) as arrays:
+        return [int(cut) for cut in np.sort(arrays["cuts"])]
+
+
+def _pairs(shot: Shot) -> Iterator[tuple[int, int, int, Pixels, Pixels]]:
+    """Patches with the frame's pixels under them: frame, x, y, patch, under (h, w, 3)."""
+    from dubd.media.ffmpeg import frames_bgr, probe
+
+    assert shot.patches is not None
+    picture = next(stream for stream in probe(shot.video)["streams"] if stream["codec_type"] == "video")
+    rest = iter(shot.patches)
+    patch = next(rest, None)
+    for index, frame in enumerate(frames_bgr(shot.video, int(picture["width"]), int(picture["height"]))):
+        while patch is not None and patch[0] == index:
+            yield *patch, _under(frame, *patch[1:])
+            patch = next(rest, None)
+        if patch is None:
+            return
+
+
+def _under(frame: Pixels, x: int, y: int, bgra: Pixels) -> Pixels:
+    """The frame's pixels under a patch; beyond the frame's edge its last pixel goes on."""
+    rows = np.clip(np.arange(y, y + bgra.shape[0]), 0, frame.shape[0] - 1)
+    columns = np.clip(np.arange(x, x + bgra.shape[1]), 0, frame.shape[1] - 1)
+    return np.asarray(frame[np.ix_(rows, columns)])
+
+
+def _facts(tally: _Tally) -> dict[str, Any]:
+    """Medians: Laplacian RMS over the frame's before and after, boost, grain added (levels)."""
+    if not tally.boosts:
+        return {}
+    names = {"sharpness_before": tally.before, "sharpness_after": tally.after}
+    names |= {"boost": tally.boosts, "grain": tally.grains}
+    return {name: round(float(np.median(values)), 3) for name, values in names.items()}
