@@ -144,6 +144,8 @@ class VideoBuild:
                 self._state.forget_made(path)
 
     def _heard(self, event: Event) -> None:
+        if event.error and event.error.file == str(self.video.folder / self.video.source):
+            event.error.file = self._state.note("drop") or event.error.file  # the name that the user knows
         if event.state in ("ran", "failed"):
             self._log.parent.mkdir(exist_ok=True)
             at = time.strftime("%Y-%m-%d %H:%M:%S")

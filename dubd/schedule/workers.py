@@ -34,7 +34,7 @@ class Worker:
         if ticket.engine:
             command.append(ticket.engine)
         path = os.pathsep.join(filter(None, (str(_PACKAGE), os.environ.get("PYTHONPATH"))))
-        with _log(logs, "-".join(filter(None, self.kind[:2]))) as log:
+        with _log(logs, f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages") as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

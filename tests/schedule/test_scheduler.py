@@ -1,0 +1,152 @@
+"""The scheduler: what `admit` decides, and that every ticket of every build is run once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dubd.errors import DubdError
+from dubd.schedule.scheduler import Capacity, Scheduler, Waiting, admit
+from dubd.schedule.ticket import Ticket
+from dubd.stages.job import Outcome
+
+
+def ticket(task: str, stage: str = "speak", engine: str | None = "espeak", batch: int = 1) -> Ticket:
+    return Ticket(task, stage, engine, {}, {}, {}, {}, batch=batch)
+
+
+def waiting(*rows: tuple[int, str, int]) -> list[Waiting]:
+    return [Waiting(b, place, ticket(f"{b}:{place}", engine=e, batch=n)) for place, (b, e, n) in enumerate(rows)]
+
+
+def names(batches: list[list[Waiting]]) -> list[list[str]]:
+    return [[w.ticket.task for w in batch] for batch in batches]
+
+
+class TestAdmit:
+    def test_the_oldest_video_goes_first(self) -> None:
+        assert names(admit(waiting((1, "a", 1), (0, "a", 1)), 0, Capacity(1), ())) == [["0:1"]]
+
+    def test_a_warm_worker_goes_before_a_cold_one_within_a_video(self) -> None:
+        queue = waiting((0, "cold", 1), (0, "warm", 1))
+        assert names(admit(queue, 0, Capacity(1), {queue[1].ticket.kind})) == [["0:1"]]
+
+    def test_a_batch_takes_one_kind_from_several_videos(self) -> None:
+        queue = waiting((0, "a", 8), (1, "b", 8), (1, "a", 8))
+        assert names(admit(queue, 0, Capacity(1), ())) == [["0:0", "1:2"]]
+
+    def test_a_batch_leaves_work_for_every_free_slot(self) -> None:
+        queue = waiting(*[(0, "a", 8)] * 4)
+        assert [len(batch) for batch in admit(queue, 0, Capacity(2), ())] == [2, 2]
+
+    def test_a_full_house_admits_nobody(self) -> None:
+        assert admit(waiting((0, "a", 1)), 2, Capacity(2), ()) == []
+
+    @given(
+        rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.integers(1, 4)), max_size=20),
+        running=st.integers(0, 4),
+        slots=st.integers(1, 4),
+    )
+    def test_never_more_batches_than_room_never_a_ticket_twice_never_a_mixed_batch(
+        self, rows: list[tuple[int, str, int]], running: int, slots: int
+    ) -> None:
+        queue = waiting(*rows)
+        batches = admit(queue, running, Capacity(slots), ())
+        assert len(batches) <= max(0, slots - running)
+        flat = [w.ticket.task for batch in batches for w in batch]
+        assert len(flat) == len(set(flat))
+        for batch in batches:
+            assert len({w.ticket.kind for w in batch}) == 1
+            assert len(batch) <= max(w.ticket.batch for w in batch)
+        assert bool(batches) is bool(queue and running < slots)
+
+
+class Chain:
+    """A source of `length` tickets that become ready one after the other."""
+
+    def __init__(self, name: str, length: int, refuse: str = "") -> None:
+        self.left = [ticket(f"{name}:{i}") for i in range(length)]
+        self.running: list[str] = []
+        self.ended: list[tuple[str, Outcome]] = []
+        self.refuse = refuse
+
+    def ready(self) -> Sequence[Ticket]:
+        return self.left[:1] if not self.running else []
+
+    def begin(self, task: str) -> Ticket | None:
+        first = self.left.pop(0)
+        assert first.task == task
+        if task == self.refuse:
+            self.ended.append((task, DubdError("refused")))
+            return None
+        self.running.append(task)
+        return replace(first, outputs={"out": "private"})
+
+    def progress(self, task: str, fraction: float) -> None:
+        assert task in self.running
+
+    def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+        self.running.remove(task)
+        self.ended.append((task, outcome))
+
+    @property
+    def done(self) -> bool:
+        return not self.left and not self.running
+
+
+class Counting:
+    """An executor that notes how many batches overlap."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots, self.now, self.most = slots, 0, 0
+        self.guard = threading.Lock()
+
+    def capacity(self) -> Capacity:
+        return Capacity(self.slots)
+
+    def resident(self) -> set[tuple[str, ...]]:
+        return set()
+
+    def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+        with self.guard:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        heard(0, 0.5)
+        time.sleep(0.005)
+        with self.guard:
+            self.now -= 1
+        return [{} for _ in tickets]
+
+
+def test_runs_every_ticket_of_every_build_in_its_slots() -> None:
+    executor = Counting(2)
+    scheduler = Scheduler(executor)
+    chains = [Chain(name, 5) for name in "abc"]
+    for chain in chains:
+        scheduler.add(chain)
+    scheduler.run()
+    assert [[task for task, _ in chain.ended] for chain in chains] == [[f"{n}:{i}" for i in range(5)] for n in "abc"]
+    assert executor.most == 2
+
+
+def test_a_ticket_that_its_build_refuses_holds_nobody_up() -> None:
+    scheduler = Scheduler(Counting(1))
+    chain = Chain("a", 3, refuse="a:1")
+    scheduler.add(chain)
+    scheduler.run()
+    assert [task for task, _ in chain.ended] == ["a:0", "a:1", "a:2"]
+
+
+def test_stop_lets_what_runs_end_and_starts_nothing_more() -> None:
+    scheduler = Scheduler(Counting(1))
+    chain = Chain("a", 100)
+    scheduler.add(chain)
+    scheduler.step(0.0)
+    scheduler.stop()
+    scheduler.run()
+    assert [task for task, _ in chain.ended] == ["a:0"]

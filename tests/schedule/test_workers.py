@@ -1,0 +1,131 @@
+"""Worker processes: real ones, with a real stage, on clips made on the spot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError, Exit
+from dubd.schedule.ticket import Ticket
+from dubd.schedule.workers import Pool
+
+
+def silent(index: int, fraction: float) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    made = Pool(tmp_path / "log", limit=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "tone.mp4"
+    picture, sound = "testsrc=size=64x48:rate=25:duration=1", "sine=frequency=300:duration=1"
+    lavfi = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
+    subprocess.run(["ffmpeg", "-v", "error", *lavfi, "-pix_fmt", "yuv420p", path], check=True)
+    return path
+
+
+def plan(source: Path, out: Path, python: str | None = None) -> Ticket:
+    params = {"clip": None, "segments": {"target": 20.0, "min": 8.0, "max": 30.0}}
+    return Ticket("plan:x", "plan", None, {"source": str(source)}, {}, {"plan": str(out)}, params, python=python)
+
+
+def children() -> set[int]:
+    """Process ids of this process's children."""
+    return {int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+def test_a_stage_runs_in_a_process_of_its_own_and_returns_its_facts(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    (outcome,) = pool.run([plan(clip, tmp_path / "plan.json")], silent)
+    assert isinstance(outcome, dict), outcome
+    assert json.loads((tmp_path / "plan.json").read_text())["frames"] == 25
+
+
+def test_an_error_comes_back_as_the_line_it_was(pool: Pool, tmp_path: Path) -> None:
+    source = tmp_path / "notes.mp4"
+    source.write_text("this is no video")
+    (outcome,) = pool.run([plan(source, tmp_path / "plan.json")], silent)
+    assert isinstance(outcome, DubdError)
+    assert outcome.file == str(source)
+    assert outcome.stage == "plan"
+    assert outcome.remedy
+    assert outcome.exit is Exit.INPUT
+
+
+def test_the_same_process_serves_again_and_stays_warm(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    first = children()
+    assert pool.resident() == {("stages", "")}
+    pool.run([plan(clip, tmp_path / "b.json")], silent)
+    assert children() == first
+
+
+def test_a_killed_worker_fails_its_job_by_name_and_the_next_job_gets_a_new_one(
+    pool: Pool, clip: Path, tmp_path: Path
+) -> None:
+    before = children()
+    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    (worker,) = children() - before
+    os.kill(worker, signal.SIGSTOP)
+    outcomes: list[object] = []
+    job = threading.Thread(target=lambda: outcomes.extend(pool.run([plan(clip, tmp_path / "b.json")], silent)))
+    job.start()
+    os.kill(worker, signal.SIGKILL)
+    job.join(10)
+    (error,) = outcomes
+    assert isinstance(error, DubdError)
+    assert "killed by signal 9" in str(error)
+    (again,) = pool.run([plan(clip, tmp_path / "c.json")], silent)
+    assert isinstance(again, dict)
+
+
+def test_the_longest_idle_worker_makes_room(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    before = children()
+    for name in ("a", "b", "c"):
+        python = tmp_path / name  # three interpreters by name: three kinds of worker
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        pool.run([plan(clip, tmp_path / f"{name}.json", python=str(python))], silent)
+    assert {kind[1] for kind in pool.resident()} == {str(tmp_path / "b"), str(tmp_path / "c")}
+    assert wait_until(lambda: len(children() - before) == 2)
+
+
+def test_no_worker_outlives_a_parent_that_was_killed(clip: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from dubd.schedule.workers import Pool\n"
+        "from tests.schedule.test_workers import plan, silent, children\n"
+        f"pool = Pool(Path({str(tmp_path)!r}), 2)\n"
+        f"pool.run([plan(Path({str(clip)!r}), Path({str(tmp_path / 'p.json')!r}))], silent)\n"
+        "print(*children(), flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as parent:
+        assert parent.stdout
+        worker = int(parent.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        parent.kill()
+        assert wait_until(lambda: not Path(f"/proc/{worker}").exists())
