@@ -115,9 +115,9 @@ class VideoBuild:
                 self._prune()
                 subtitles = [self.video.subtitles] if self.video.subtitles else []
                 settle(self._state, self._control.tasks.values(), subtitles)
-            self._build.complete()
             if self._began:
                 self._state.set_note(_OPEN, None)
+            self._build.complete()
 
     def __enter__(self) -> VideoBuild:
         return self
@@ -126,22 +126,27 @@ class VideoBuild:
         self.close()
 
     def _prune(self) -> None:
-        """Remove segments that the plan no longer has, and records of tasks that are no more; a hand's work stays."""
-        kept = {name for name in self._control.tasks if self._control.tasks[name].meta}
-        for task in self._state.runs().keys() - kept:
-            self._state.forget_run(task)
-            self._state.remove(task)
+        """Remove segments that the plan no longer has and products that the rule no longer asks for.
+
+        A hand's work stays, and so do a segment's artifacts of a stage that is off now: it may be on again.
+        """
         plan = VideoTasks(self.video).read_plan() or {"segments": []}
-        known = {segment["id"] for segment in plan["segments"]}
-        for folder in self.video.folder.glob("segments/*"):
-            if folder.name in known:
-                continue
-            gone = [path for path, _, _ in self._state.all_made() if path.startswith(f"segments/{folder.name}/")]
-            if any(edited(self._state, self._state.absolute(path)) for path in gone):
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-            for path in gone:
+        segments = {segment["id"] for segment in plan["segments"]}
+        targets = {self._state.relative(path) for path in self._control.targets}
+        for path, _, _ in list(self._state.all_made()):
+            parts = path.split("/")
+            wanted = path in targets or (parts[0] == "segments" and parts[1] in segments)
+            if not wanted and not edited(self._state, self._state.absolute(path)):
+                (self.video.folder / path).unlink(missing_ok=True)
                 self._state.forget_made(path)
+        for folder in self.video.folder.glob("segments/*"):
+            if folder.name not in segments and not any(path.is_file() for path in folder.rglob("*")):
+                shutil.rmtree(folder, ignore_errors=True)
+        for task in self._state.runs().keys() - self._control.tasks.keys():
+            segment = task.partition(":")[2].partition("/")[0]
+            if segment not in segments:
+                self._state.forget_run(task)
+                self._state.remove(task)
 
     def _heard(self, event: Event) -> None:
         if event.error and event.error.file == str(self.video.folder / self.video.source):

@@ -63,9 +63,7 @@ def test_a_touched_file_is_hashed_once_and_its_new_mtime_kept(desk: Desk, monkey
 def test_editing_one_translation_speaks_that_segment_again_and_nothing_else(desk: Desk) -> None:
     desk.build()
     edit(desk.folder / "segments/000/translation.json", "otra cosa")
-    assert [v.reasons for v in why(desk.folder) if v.reasons] == [
-        ("segments/000/translation.json was edited by hand",)
-    ]
+    assert {v.reasons for v in why(desk.folder)} == {("segments/000/translation.json was edited by hand",), ()}
     assert desk.build() == ["000/speak", *SECOND_HALF]
     assert desk.build() == []
 
