@@ -68,10 +68,15 @@ class Engine(ABC, Generic[Item, Made]):
 
 @dataclass(frozen=True)
 class Recording:
-    """transcribe in: mono float32 in -1..1 at 16 kHz, and the language spoken (a code such as "en")."""
+    """transcribe in: mono float32 in -1..1 at 16 kHz, and the language spoken (a code such as "en").
+
+    `speech` are the stretches (start, end in s) in which a voice was found; an engine need not
+    look elsewhere.
+    """
 
     samples: np.ndarray
     language: str
+    speech: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,182 @@
+"""Subtitle files: read .srt and .vtt as people have them, write them as people can read them."""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pysubs2
+
+from dubd.errors import DubdError
+
+# Netflix timed text style guide, general requirements: line length, lines and shortest event;
+# reading speed 21 characters a second is BBC's and TED's upper bound for adults.
+LINE = 42
+LINES = 2
+SPEED = 21.0
+SHORTEST = 5 / 6  # s
+GAP = 0.08  # s between cues that follow one another: two frames at 25 fps
+
+_STAMP = r"-?\s*(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
+_ARROW = re.compile(rf"^\s*({_STAMP})\s*-+>\s*({_STAMP})(\s.*)?$")
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
+_BRACKETED = re.compile(r"^\s*\[([^\]\n]{1,30})\]\s*:?\s*(?=\S)")
+_PREFIX = re.compile(r"^\s*[-–]?\s*([A-Z][\w.'-]*(?:\s[A-Z0-9][\w.'-]*){0,2})\s*:\s+(?=\S)")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One subtitle: times in s on the file's clock, text without markup, who speaks where the file says so."""
+
+    start: float
+    end: float
+    text: str
+    speaker: str | None = None
+
+
+def read(path: Path) -> list[Cue]:
+    """The cues of a .srt or .vtt file by start time, those without text or length left out.
+
+    Takes UTF-8 and UTF-16 with or without a mark, else Windows-1252. Raises DubdError with the
+    line where a time cannot be read, and where there is no cue at all.
+    """
+    text = _decode(path.read_bytes())
+    subtitles = pysubs2.SSAFile.from_string(
+        _plain(text.splitlines(), path), format_="srt", keep_html_tags=True, keep_unknown_html_tags=True
+    )
+    cues = [_cue(event) for event in subtitles]
+    kept = sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: (cue.start, cue.end))
+    if not kept:
+        raise DubdError("no subtitle in the file", file=path, remedy="give a .srt or .vtt file, or remove it")
+    return kept
+
+
+def write(path: Path, cues: Iterable[Cue], format: str) -> None:
+    """Write `cues` as "srt" or "vtt", UTF-8, as they are: see `lay_out` for cues that fit a screen."""
+    subtitles = pysubs2.SSAFile()
+    for cue in cues:
+        text = cue.text.replace("{", "(").replace("}", ")")  # braces would be read as ASS commands
+        if format == "vtt":
+            text = html.escape(text, quote=False)
+        subtitles.append(pysubs2.SSAEvent(round(cue.start * 1000), round(cue.end * 1000), text.replace("\n", r"\N")))
+    path.write_text(subtitles.to_string(format), encoding="utf-8", newline="\n")
+
+
+def lay_out(cues: Sequence[Cue]) -> list[Cue]:
+    """The same text as cues of at most two lines of 42 characters, in time order and never overlapping.
+
+    A long cue is split at a clause or a word and its time shared by length. A cue that is too
+    quick to read stays until 21 characters a second are reached or the next one comes.
+    """
+    parts = [part for cue in sorted(cues, key=lambda cue: (cue.start, cue.end)) for part in _split(cue)]
+    laid: list[Cue] = []
+    for part, following in zip(parts, [*parts[1:], None], strict=True):
+        wanted = max(part.end, part.start + SHORTEST, part.start + len(part.text) / SPEED)
+        if following is not None:
+            wanted = max(min(wanted, following.start - GAP), min(part.end, following.start))
+        if wanted > part.start:
+            laid.append(replace(part, end=wanted, text=_two_lines(part.text)))
+    return laid
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    if data[:200].count(0) > 20:
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def _plain(lines: Sequence[str], path: Path) -> str:
+    """The cues alone: numbers, names, notes and settings would end up in the text of the cue before."""
+    kept: list[str] = []
+    inside = False
+    for number, line in enumerate(lines, 1):
+        if "->" in line and (arrow := _ARROW.match(line)):
+            kept += ["", " --> ".join(_stamp(arrow.group(side)) for side in (1, 2))]
+            inside = True
+        elif "-->" in line:
+            raise DubdError(f"line {number}: no subtitle time in {line.strip()[:60]!r}", file=path, remedy="mend it")
+        elif not line.strip():
+            inside = False
+        elif inside:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _stamp(text: str) -> str:
+    """A time as pysubs2 knows it; before the beginning is the beginning."""
+    if text.startswith("-"):
+        return "00:00:00,000"
+    clock, _, fraction = text.replace(".", ",").partition(",")
+    return f"{clock if clock.count(':') == 2 else '00:' + clock},{(fraction or '0').ljust(3, '0')}"
+
+
+def _cue(event: pysubs2.SSAEvent) -> Cue:
+    text = event.text.replace(r"\N", "\n")
+    speaker = None
+    if voice := _VOICE.search(text):
+        speaker = voice.group(1)
+    text = html.unescape(_TAG.sub("", text)).replace(r"\h", " ").strip()
+    for pattern in (_BRACKETED, _PREFIX):
+        if speaker is None and (named := pattern.match(text)):
+            speaker, text = named.group(1), text[named.end() :]
+    return Cue(event.start / 1000, event.end / 1000, " ".join(text.split()), speaker.strip() if speaker else None)
+
+
+def _split(cue: Cue) -> list[Cue]:
+    """`cue` in as few pieces as fit two lines, about equally long, broken after a comma where one is near."""
+    words = cue.text.split()
+    text = " ".join(words)
+    count = -(-len(text) // (LINE * LINES))
+    while count <= len(text):
+        pieces = _pieces(text, count)
+        if all(len(textwrap.wrap(piece, LINE)) <= LINES for piece in pieces):
+            break
+        count += 1
+    total = sum(map(len, pieces)) if (pieces := _pieces(text, count)) else 0
+    parts, at = [], 0
+    for piece in pieces:
+        start, at = at, at + len(piece)
+        span = cue.end - cue.start
+        parts.append(
+            replace(cue, start=cue.start + span * start / total, end=cue.start + span * at / total, text=piece)
+        )
+    return parts
+
+
+def _pieces(text: str, count: int) -> list[str]:
+    """`text` in about `count` pieces of about equal length."""
+    pieces: list[str] = []
+    while count > 1 and " " in text:
+        ideal = len(text) / count
+        spaces = [at for at, letter in enumerate(text) if letter == " "]
+        cut = min(spaces, key=lambda at: abs(at - ideal) - (ideal / 4 if text[at - 1] in ".,;:!?…" else 0))
+        pieces.append(text[:cut])
+        text, count = text[cut + 1 :], count - 1
+    return [*pieces, text] if text else pieces
+
+
+def _two_lines(text: str) -> str:
+    """`text` as it is where it fits one line, else broken near its middle."""
+    if len(text) <= LINE:
+        return text
+    breaks = [at for at, letter in enumerate(text) if letter == " " and max(at, len(text) - at - 1) <= LINE]
+    if not breaks:
+        return "\n".join(textwrap.wrap(text, LINE))
+    at = min(breaks, key=lambda at: abs(at - len(text) / 2))
+    return f"{text[:at]}\n{text[at + 1 :]}"

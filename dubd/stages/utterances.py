@@ -1,0 +1,144 @@
+"""Utterances: what one speaker says between two pauses, made from recognised words or from subtitles."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from dubd.engines.contract import Word
+from dubd.media.subtitles import Cue
+
+Span = tuple[float, float]  # s
+
+PAUSE: Final = 0.3  # s of silence that end an utterance: a listener hears it as one
+LONGEST: Final = 12.0  # s: a dub drifts from the picture in anything longer
+_ROOM: Final = 0.3  # s between the edge of the sound and the nearest word, beyond which it was no speech
+_REACH: Final = 0.5  # s by which subtitles come early or stay late
+_ASKING = re.compile(
+    r"(who|what|when|where|why|how|whose|which) (is|are|was|were|do|does|did|can|could|will|would|should|has|have)\b"
+    r"|(is|are|was|were|do|does|did|can|could|will|would|should|has|have) (i|you|he|she|it|we|they|this|that|there)\b"
+    r"|how (many|much|long|old|far|often)\b"
+)
+_CAPITAL = re.compile(
+    r"\b(i|(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|april|june|july|august|september|october"
+    r"|november|december|english|spanish|french|german|italian|american|british|european|african|asian|chinese)\b"
+)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a transcript; times in s from the segment's start."""
+
+    start: float
+    end: float
+    text: str
+    speaker: str
+    confidence: float
+    words: tuple[Word, ...] = ()
+
+    def to_json(self, name: str, shift: float) -> dict[str, Any]:
+        """As transcript.json has it: `shift` s later, on the programme clock."""
+        return {
+            "id": name,
+            "start": round(self.start + shift, 3),
+            "end": round(self.end + shift, 3),
+            "speaker": self.speaker,
+            "text": self.text,
+            "confidence": round(self.confidence, 3),
+            "words": [
+                {
+                    "start": round(word.start + shift, 3),
+                    "end": round(word.end + shift, 3),
+                    "text": word.text,
+                    "confidence": round(word.confidence, 3),
+                }
+                for word in self.words
+            ],
+        }
+
+
+def from_words(words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1") -> list[Utterance]:
+    """Utterances of the recognised `words`; they begin and end where the sound of `speech` does."""
+    made = []
+    for start, end in _joined(speech):
+        held = tuple(word for word in words if start <= (word.start + word.end) / 2 < end)
+        for part in _short(held):
+            first, last = part[0], part[-1]
+            begin = start if part[0] is held[0] and first.start - start < _ROOM else first.start
+            until = end if part[-1] is held[-1] and end - last.end < _ROOM else last.end
+            confidence = math.exp(sum(math.log(max(word.confidence, 1e-3)) for word in part) / len(part))
+            made.append(Utterance(begin, until, sentence([word.text for word in part]), speaker, confidence, part))
+    return made
+
+
+def from_cues(cues: Sequence[Cue], speech: Sequence[Span], seconds: float) -> list[Utterance]:
+    """Utterances of the `cues` (s from the segment's start) whose middle falls within its `seconds`.
+
+    A cue's times move to the edges of the speech inside it; a line that runs on into the next cue is joined.
+    """
+    mine = [cue for cue in cues if 0 <= (cue.start + cue.end) / 2 < seconds]
+    made: list[Utterance] = []
+    for cue in mine:
+        start, end = _fitted(max(0.0, cue.start), min(seconds, cue.end), speech)
+        if made:
+            start = max(start, min(made[-1].end, end))
+        if end - start < 0.05:
+            continue
+        speaker = cue.speaker or "S1"
+        before = made[-1] if made else None
+        if before and before.speaker == speaker and _runs_on(before, start) and end - before.start <= LONGEST:
+            made[-1] = replace(before, end=end, text=f"{before.text} {cue.text}")
+        else:
+            made.append(Utterance(start, end, cue.text, speaker, 1.0))
+    return made
+
+
+def sentence(words: Sequence[str]) -> str:
+    """Words as a sentence: a capital first, names of days and the like, a full stop or a question mark."""
+    text = " ".join(words).strip()
+    if not text:
+        return ""
+    mark = "?" if _ASKING.match(text) else "."
+    text = _CAPITAL.sub(lambda found: found.group().capitalize(), text)
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".?!…" else mark)
+
+
+def _joined(speech: Sequence[Span]) -> list[Span]:
+    """Stretches with less than a pause between them as one."""
+    joined: list[Span] = []
+    for start, end in speech:
+        if joined and start - joined[-1][1] < PAUSE:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _short(words: tuple[Word, ...]) -> list[tuple[Word, ...]]:
+    """`words` in parts of at most `LONGEST`, broken at the longest silence between two of them."""
+    if not words:
+        return []
+    if len(words) == 1 or words[-1].end - words[0].start <= LONGEST:
+        return [words]
+    middle = (words[0].start + words[-1].end) / 2
+    at = max(
+        range(1, len(words)),
+        key=lambda at: (words[at].start - words[at - 1].end) - 0.05 * abs(words[at].start - middle),
+    )
+    return _short(words[:at]) + _short(words[at:])
+
+
+def _fitted(start: float, end: float, speech: Sequence[Span]) -> Span:
+    """The span of the speech heard between `start` and `end`, or they themselves where none is."""
+    inside = [(a, b) for a, b in speech if min(b, end) - max(a, start) > 0.05]
+    if not inside:
+        return start, end
+    first, last = inside[0][0], inside[-1][1]
+    return (first if first > start - _REACH else start), (last if last < end + _REACH else end)
+
+
+def _runs_on(before: Utterance, start: float) -> bool:
+    return start - before.end < PAUSE and before.text[-1] not in ".?!…\"')»”"
