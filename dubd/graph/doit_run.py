@@ -16,7 +16,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidTask
 from doit.task import Task
-from doit.tools import create_after
+from doit.loader import create_after
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
