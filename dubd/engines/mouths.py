@@ -18,10 +18,13 @@ from dubd.engines.talker import talker
 from dubd.engines.tracks import Tracks
 
 Flags = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
 Made = dict[str, Any]
 
 HANG = 3  # frames that a mouth goes on moving before and after speech
 GAP = 6  # shorter quiet stretches are not left to the source's mouth
+REST = 1.5  # seconds that a changed stretch may reach out to where the source's mouth is at rest
+AT_REST = 0.3  # of the way from shut to wide open
 RAMP = 2  # frames over which a changed stretch fades in and out
 
 
@@ -36,12 +39,15 @@ class MouthsParams:
 
 @dataclass(frozen=True)
 class _Step:
-    """What becomes of one frame: the mouth `of` another laid on `to` (indices of the shape)."""
+    """What becomes of one frame: the mouth `of` another laid on `to` (indices of the shape), its chin
+    moved by `jaw` and its lips by `bend` (eye distances), shown at `weight`.
+    """
 
     shape: MouthShape
     to: int
     of: int
     jaw: float
+    bend: float
     weight: float
 
 
@@ -102,7 +108,7 @@ class Mouths(Engine[Shot, Made]):
                 min(where[3], where[1] + shot.out.canvas[1]),
             )
             mouth = mouths[int(step.shape.frames[step.of])]
-            patch = mouths_patch.lay(frame, where, step.shape, step.to, step.of, mouth, step.jaw)
+            patch = mouths_patch.lay(frame, where, step.shape, step.to, step.of, mouth, step.jaw, step.bend)
             if step.weight < 1:
                 patch[..., 3] = (patch[..., 3] * step.weight).astype(np.uint8)
             shot.out.add(index, where[0], where[1], patch)
@@ -130,6 +136,8 @@ class Mouths(Engine[Shot, Made]):
             active = _close(busy & (who == row), GAP) & np.isfinite(gaps[row])
             if not active.any():
                 continue
+            free = np.isfinite(gaps[row]) & ((who == row) | (who < 0))
+            active = _close(_reach_rest(active, free, gaps[row], round(REST * rate)), GAP) & free
             x0, y0, x1, y1 = mouths_patch.area(shape, int(np.argmax(shape.eyes)), *size)
             most = max(1, self.params.memory * 2**20 // max(1, (x1 - x0) * (y1 - y0) * 3))
             members = mouths_path.library(shape, most)
@@ -138,16 +146,21 @@ class Mouths(Engine[Shot, Made]):
             libraries[row] = len(members)
             for run in _runs(active):
                 frames = np.searchsorted(shape.frames, run)
-                path = mouths_path.choose(shape, members, frames, target)
+                path = mouths_path.choose(shape, members, frames, target, rate)
                 wanted += path.wanted.tolist()
-                got += path.got.tolist()
+                got += (shape.gap[path.chosen] + path.bend).tolist()
                 jaw = shape.points[path.chosen, 8, 1] - shape.points[frames, 8, 1]
                 jaw = np.clip(jaw, -mouths_patch.MAX_JAW, mouths_patch.MAX_JAW)
                 for place, frame in enumerate(run):
                     edge = min(place, len(run) - 1 - place) + 1
                     weight = min(1.0, edge / (RAMP + 1))
                     steps[int(frame)] = _Step(
-                        shape, int(frames[place]), int(path.chosen[place]), float(jaw[place]), weight
+                        shape,
+                        int(frames[place]),
+                        int(path.chosen[place]),
+                        float(jaw[place]),
+                        float(path.bend[place]),
+                        weight,
                     )
         fit = (
             float(np.corrcoef(wanted, got)[0, 1])
@@ -165,7 +178,26 @@ class Mouths(Engine[Shot, Made]):
 
 def _grow(flags: Flags, by: int) -> Flags:
     """True also within `by` frames of a True."""
-    return np.asarray(np.convolve(flags, np.ones(2 * by + 1), "same") > 0.5)
+    from scipy.ndimage import binary_dilation
+
+    return np.asarray(binary_dilation(flags, np.ones(2 * by + 1)))
+
+
+def _reach_rest(active: Flags, free: Flags, gap: Array, most: int) -> Flags:
+    """Widen stretches over `free` frames until the source's own mouth is at rest, by at most `most` frames.
+
+    A speaker opens the mouth well before the first sound: cut off there, the mouth would snap shut.
+    """
+    shut, wide = np.nanquantile(gap, (mouths_path.CLOSED, mouths_path.HIGH))
+    rest = ~free | (gap <= shut + AT_REST * (wide - shut))
+    wider = active.copy()
+    for run in _runs(active):
+        for edge, way in ((run[0], -1), (run[-1], 1)):
+            for frame in range(edge + way, edge + way * (most + 1), way):
+                if not 0 <= frame < len(gap) or rest[frame]:
+                    break
+                wider[frame] = True
+    return wider
 
 
 def _close(flags: Flags, most: int) -> Flags:

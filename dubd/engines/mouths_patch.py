@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dubd.engines import mouths_lips
 from dubd.engines.mouths_shape import BASE, CHIN, JAW, MouthShape
 
 Array = npt.NDArray[np.float64]
@@ -50,22 +51,19 @@ def cut(frame: Pixels, where: Area) -> Mouth:
     return Mouth(frame[y0:y1, x0:x1].copy(), (x0, y0))
 
 
-def lay(frame: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, jaw: float) -> Pixels:
+def lay(
+    frame: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, jaw: float, bend: float
+) -> Pixels:
     """The patch (h, w, 4) BGRA for the area `where` of `frame`.
 
     `to` and `of` index the shape's frames: the one that is changed and the one `mouth` comes from;
-    `jaw` says how far down the chin must move, in eye distances.
+    `jaw` says how far down the chin must move, `bend` how much further the laid lips must open, in eye distances.
     """
     import cv2
 
     x0, y0, x1, y1 = where
-    size = (x1 - x0, y1 - y0)
     base = frame[y0:y1, x0:x1]
-    matrix = shape.between(to, of)
-    matrix[:, 2] += matrix[:, :2] @ np.array([x0, y0]) - np.array(mouth.corner)
-    inverse = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    warped = cv2.warpAffine(mouth.pixels, matrix, size, flags=inverse, borderMode=cv2.BORDER_REPLICATE)
-    laid = np.asarray(warped, np.uint8)
+    laid = _laid(where, shape, to, of, mouth, bend)
     mask = _mask(shape, to, of, where)
     moved: Plane | None = None
     if abs(jaw) > 1e-3:
@@ -77,6 +75,33 @@ def lay(frame: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: 
     patch[..., :3] = mixed
     patch[..., 3] = cv2.convertScaleAbs(alpha, alpha=255)
     return patch
+
+
+def _laid(where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, bend: float) -> Pixels:
+    """The mouth as it falls on `where`, its lips bent, in one interpolation."""
+    import cv2
+
+    x0, y0, x1, y1 = where
+    matrix = shape.between(to, of)
+    matrix[:, 2] += matrix[:, :2] @ np.array([x0, y0]) - np.array(mouth.corner)
+    if abs(bend) < 1e-3:
+        inverse = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+        size = (x1 - x0, y1 - y0)
+        return np.asarray(
+            cv2.warpAffine(mouth.pixels, matrix, size, flags=inverse, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        )
+    x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
+    row = matrix.astype(np.float32)
+    look_x, look_y = (row[axis, 0] * x + (row[axis, 1] * y + row[axis, 2]) for axis in (0, 1))
+    part = mouths_lips.area(shape, to, shape.points[of], where, chin=False)
+    down, _ = mouths_lips.displace(shape, to, shape.points[of], part, bend, chin=False)
+    move = 1j * down / shape.scale[of]
+    inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+    look_x[inside] += move.real.astype(np.float32)
+    look_y[inside] += move.imag.astype(np.float32)
+    return np.asarray(
+        cv2.remap(mouth.pixels, look_x, look_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
 
 
 def _mask(shape: MouthShape, to: int, of: int, where: Area) -> Plane:

@@ -19,18 +19,23 @@ Indices = npt.NDArray[np.int64]
 CANDIDATES = 32
 CLOSED, LOW, HIGH = 0.03, 0.08, 0.96  # quantiles of the speaker's own opening: shut, least and most in speech
 POSE, WIDTH, SHUT = 0.35, 0.3, 4.0  # weights of head pose, mouth width, and of lips that must meet
-STEP = 2.0  # weight of a change of the mouth between neighbours; 1.5 to 3 shakes less than real speech
+STEP = 1.5  # weight of a change of the mouth between neighbours; 1.5 to 3 shakes less than real speech
+HOLD = 0.1  # what it costs to show the same mouth twice in a row: a frozen mouth is seen
 NEIGHBOUR = 0.2  # what remains of it where the mouths followed each other in the source too
+EASE = 0.033  # seconds (sigma) over which an opening is reached: lips move at up to some 8 Hz
+MAX_BEND, STRETCH = 0.06, 0.6  # eye distances, and share of its own gap, that lips may be bent
 MAX_YAW = 35.0  # degrees
 
 
 @dataclass(frozen=True)
 class MouthPath:
-    """For each wanted frame (m,): `chosen` the index of a library mouth, `wanted` and `got` the opening."""
+    """For each wanted frame (m,): `chosen` the index of a library mouth, the `wanted` opening, and by how much
+    the chosen lips must `bend` open to come near it.
+    """
 
     chosen: Indices
     wanted: Array
-    got: Array
+    bend: Array
 
 
 def library(shape: MouthShape, most: int) -> Indices:
@@ -43,15 +48,18 @@ def library(shape: MouthShape, most: int) -> Indices:
     return good
 
 
-def openings(gap: Array, target: MouthTarget, frames: Indices) -> Array:
+def openings(gap: Array, target: MouthTarget, frames: Indices, rate: float) -> Array:
     """The opening that each frame asks for (m,), out of the speaker's own range of `gap`."""
+    from scipy.ndimage import gaussian_filter1d
+
     shut, low, high = np.quantile(gap, (CLOSED, LOW, HIGH))
     wanted = np.where(target.speech[frames], low + (high - low) * target.open[frames], shut)
-    smooth = np.convolve(np.pad(wanted, 1, "edge"), [0.2, 0.6, 0.2], "valid")
-    return np.where(target.closed[frames], shut, smooth)
+    closed = target.closed[frames]
+    smooth = gaussian_filter1d(np.where(closed, shut, wanted), EASE * rate, mode="nearest")
+    return np.where(closed, shut, smooth)
 
 
-def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTarget) -> MouthPath:
+def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTarget, rate: float) -> MouthPath:
     """One library mouth for each of the consecutive `frames` (m,), which index the shape's own frames.
 
     The mouths before the first and after the last frame are the source's own: the path leaves and
@@ -59,7 +67,7 @@ def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTa
     """
     pictures = shape.frames[frames]
     gap, width = shape.gap[members], shape.width[members]
-    wanted = openings(gap, target, pictures)
+    wanted = openings(gap, target, pictures, rate)
     wide = np.quantile(width, 0.1 + 0.8 * target.width[pictures])
     shut = target.closed[pictures]
     spread = [max(float(v.std()), 1e-3) for v in (gap, width, shape.yaw[members], shape.pitch[members])]
@@ -76,8 +84,8 @@ def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTa
 
     def step(before: Indices, after: Indices) -> Array:
         change = ((mouths[after][:, None] - mouths[before][None]) ** 2).mean(2) / spread[0] ** 2
-        close = np.abs(source[after][:, None] - source[before][None]) <= 2
-        return np.asarray(STEP * change * np.where(close, NEIGHBOUR, 1.0))
+        apart = source[after][:, None] - source[before][None]
+        return np.asarray(STEP * change * np.where(np.abs(apart) <= 2, NEIGHBOUR, 1.0) + HOLD * (apart == 0))
 
     own = np.arange(len(source))
     total = cost[0, near[0]] + step(own[max(0, frames[0] - 1)][None], members[near[0]])[:, 0]
@@ -94,4 +102,7 @@ def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTa
         at = int(best[at])
         path.append(at)
     chosen = members[near[np.arange(len(frames)), path[::-1]]]
-    return MouthPath(chosen, wanted, shape.gap[chosen])
+    has = shape.gap[chosen]
+    # Closing is always possible; opening only what is open already: lips that touch have no inside to show.
+    bend = np.clip(wanted - has, -np.minimum(MAX_BEND, has), np.minimum(MAX_BEND, STRETCH * has))
+    return MouthPath(chosen, wanted, bend)

@@ -38,13 +38,15 @@ def talker(gaps: Array, level: Array, timing: Sequence[dict[str, Any]], rate: fl
 
 def _evidence(gaps: Array, level: Array, window: int) -> Array:
     """How well each face fits the sound around each frame (T, N): -inf where it is not seen."""
+    from scipy.ndimage import convolve1d
+
     seen = np.isfinite(gaps)
     score = np.full(gaps.shape, -np.inf)
     kernel = np.hanning(window + 2)[1:-1]
     kernel /= kernel.sum()
 
     def around(values: Array) -> Array:
-        return np.convolve(values, kernel, "same")
+        return np.asarray(convolve1d(values, kernel, mode="nearest"))
 
     sound = level - around(level)
     for row in range(len(gaps)):

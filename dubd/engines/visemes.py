@@ -40,7 +40,9 @@ CLOSED = frozenset("pbmɓ")
 
 @dataclass(frozen=True)
 class MouthTarget:
-    """Per frame (n,): `speech` whether the dub is heard; `open` 0..1 of the speaker's range, `width` a quantile; `closed` lips must meet."""
+    """Per frame (n,): `speech` whether the dub is heard; `open` 0..1 of the speaker's range, `width` a quantile;
+    `closed` whether the lips must meet.
+    """
 
     speech: Flags
     open: Array
