@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,6 +118,8 @@ class Pool:
         self._idle: list[Worker] = []  # longest idle first
         self._busy: set[Worker] = set()
         self._guard = threading.Lock()
+        # A worker is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
+        self._nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
 
     def resident(self) -> set[tuple[str, ...]]:
         """Kinds that have an idle worker at hand."""
@@ -146,6 +149,7 @@ class Pool:
             self._idle.clear()
         for worker in workers:
             worker.close()
+        self._nursery.shutdown()
 
     def _take(self, ticket: Ticket) -> Worker:
         with self._guard:
@@ -155,7 +159,7 @@ class Pool:
             else:
                 if self._idle and len(self._idle) + len(self._busy) >= self._limit:
                     self._idle.pop(0).close()
-                worker = Worker(ticket, self._logs)
+                worker = self._nursery.submit(Worker, ticket, self._logs).result()
             self._busy.add(worker)
             return worker
 

@@ -46,7 +46,8 @@ def plan(source: Path, out: Path, python: str | None = None) -> Ticket:
 
 def children() -> set[int]:
     """Process ids of this process's children."""
-    return {int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()}
+    lists = Path(f"/proc/{os.getpid()}/task").glob("*/children")  # the kernel lists them by the thread that forked
+    return {int(pid) for file in lists for pid in file.read_text().split()}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -81,6 +82,15 @@ def test_the_same_process_serves_again_and_stays_warm(pool: Pool, clip: Path, tm
     assert pool.resident() == {("stages", "")}
     pool.run([plan(clip, tmp_path / "b.json")], silent)
     assert children() == first
+
+
+def test_a_worker_outlives_the_thread_that_needed_it_first(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    thread = threading.Thread(target=lambda: pool.run([plan(clip, tmp_path / "a.json")], silent))
+    thread.start()
+    thread.join()
+    (worker,) = children()
+    pool.run([plan(clip, tmp_path / "b.json")], silent)
+    assert children() == {worker}
 
 
 def test_a_killed_worker_fails_its_job_by_name_and_the_next_job_gets_a_new_one(
