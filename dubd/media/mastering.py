@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
+from dubd.media.ffmpeg import BITEXACT, url
 from dubd.media.mix import RATE, Samples
 
 PEAK = -1.5  # dBTP that the encoded programme must not pass
@@ -60,7 +61,7 @@ def encode(blocks: Iterable[Samples], out: Path, *, channels: int, samples: int,
     """Encode a stream of float32 blocks to AAC in an m4a of exactly `samples`."""
     command = [*_stream(channels), "-af", f"{filters},atrim=end_sample={samples}"]
     command += ["-c:a", "aac", "-b:a", _BITS.get(channels, f"{96 * channels}k"), "-movie_timescale", str(RATE)]
-    command += ["-fflags", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1", "-f", "mp4", str(out)]
+    command += [*BITEXACT, "-f", "mp4", url(out)]
     _pour(command, blocks)
 
 
@@ -68,7 +69,7 @@ def measure(source: Path | Iterable[Samples], channels: int) -> Level:
     """The level of a file or of a stream of blocks."""
     scan = ["-filter_complex", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"]
     if isinstance(source, Path):
-        text = _pour([*_FFMPEG, "-i", str(source), *scan], [])
+        text = _pour([*_FFMPEG, "-i", url(source), *scan], [])
     else:
         text = _pour([*_stream(channels), *scan], source)
     summary = text.rpartition("Summary:")[2]
@@ -103,5 +104,6 @@ def _pour(command: list[str], blocks: Iterable[Samples]) -> str:
         log.seek(0)
         text = log.read().decode(errors="replace")
     if process.returncode:
-        raise DubdError(f"ffmpeg could not process the sound: {(text.strip().splitlines() or ['no word'])[-1]}")
+        reason = f"the sound could not be encoded: {(text.strip().splitlines() or ['ffmpeg stopped'])[-1]}"
+        raise DubdError(reason, exit=Exit.WORKSPACE if "No space left" in text else Exit.FAILED)
     return text

@@ -27,7 +27,6 @@ class Programme:
     """
 
     rate: Fraction
-    frames: int
     sounds: Sequence[Track]
     subtitles: Sequence[Track] = ()
     renders: Sequence[Path] = ()
@@ -46,7 +45,16 @@ def mux(programme: Programme, out: Path, scratch: Path) -> None:
     """Write `out`; `scratch` is a folder for the list of files to join."""
     command: list[str] = []
     if programme.source is not None:
-        command += ["-itsoffset", f"{-programme.start:.6f}", "-i", url(programme.source)]
+        # Left to itself, ffmpeg begins at the file's first packet, which may be of another stream.
+        command += [
+            "-copyts",
+            "-fflags",
+            "+genpts",
+            "-itsoffset",
+            f"{-programme.start:.6f}",
+            "-i",
+            url(programme.source),
+        ]
     else:
         names = scratch / "renders.txt"
         lines = [f"file '{str(path.resolve()).replace(chr(39), _QUOTE)}'" for path in programme.renders]
@@ -56,10 +64,10 @@ def mux(programme: Programme, out: Path, scratch: Path) -> None:
         command += ["-i", url(track.path)]
 
     command += ["-map", "0:v:0", "-c:v", "copy"]
-    ticks, frame = timescale(programme.rate)
-    command += ["-video_track_timescale", str(ticks)]
     if programme.source is None:
         # The joiner counts in microseconds: put every frame back on its own tick.
+        ticks, frame = timescale(programme.rate)
+        command += ["-video_track_timescale", str(ticks)]
         command += ["-bsf:v", f"setts=pts=round(PTS/{frame})*{frame}:dts=round(DTS/{frame})*{frame}"]
     for kind, tracks, first in (("a", programme.sounds, 1), ("s", programme.subtitles, 1 + len(programme.sounds))):
         for index, track in enumerate(tracks):

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
+from dubd.media.ffmpeg import BITEXACT, url
 
 Pixels = npt.NDArray[np.uint8]
 Patch = tuple[int, int, int, Pixels]
@@ -46,8 +47,7 @@ class PatchWriter:
         command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "bgra"]
         command += ["-s", f"{width}x{height}", "-framerate", self._rate, "-i", "pipe:0"]
         command += ["-c:v", "ffv1", "-level", "3", "-coder", "1", "-context", "0", "-g", "1", "-slices", "4"]
-        command += ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"]
-        command += ["-f", "matroska", str(self._patches)]
+        command += ["-threads", "1", *BITEXACT, "-f", "matroska", url(self._patches)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._errors)
         return self
 
@@ -81,7 +81,8 @@ class PatchWriter:
     def _failed(self) -> DubdError:
         self._errors.seek(0)
         text = self._errors.read().decode(errors="replace").strip()
-        return DubdError(f"patches could not be written: {text.splitlines()[-1] if text else 'ffmpeg stopped'}")
+        reason = f"patches could not be written: {text.splitlines()[-1] if text else 'ffmpeg stopped'}"
+        return DubdError(reason, exit=Exit.WORKSPACE if "No space left" in text else Exit.FAILED)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         process = self._process
@@ -136,7 +137,7 @@ class PatchReader:
         if not self._rows:
             return
         width, height = self.canvas
-        command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(self._patches), "-map", "0:v:0"]
+        command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", url(self._patches), "-map", "0:v:0"]
         command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "bgra", "pipe:1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout is not None

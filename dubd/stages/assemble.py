@@ -66,7 +66,6 @@ def run(job: Job) -> Facts:
         mux(
             Programme(
                 rate=Fraction(params["rate"]),
-                frames=params["frames"],
                 sounds=sounds,
                 subtitles=texts,
                 renders=[] if params["copy"] else job.lists["renders"],
