@@ -243,6 +243,17 @@ class Rules:
                 )
         return self._chosen(inside, path)
 
+    def clash(self) -> DubdError | None:
+        """What is wrong with the rules together: more than one default."""
+        rules = [(path, check(path, ready=False)[0]) for path in self.paths()]
+        return self._clash([path for path, rule in rules if rule and rule.default])
+
+    def _clash(self, default: list[Path]) -> DubdError | None:
+        if len(default) < 2:
+            return None
+        names = " and ".join(path.name for path in default)
+        return DubdError(f"{names} both say default: true", file=self.folder, remedy="keep one", exit=Exit.RULE)
+
     def _find(self, name: str) -> Path | None:
         return next((path for path in self.paths() if path.stem == name), None)
 
@@ -263,11 +274,10 @@ class Rules:
                 return load(path)
             if data.get("default") is True:
                 default.append(path)
-        if len(default) == 1:
-            return load(default[0])
+        if clash := self._clash(default):
+            raise clash
         if default:
-            names = " and ".join(path.name for path in default)
-            raise DubdError(f"{names} both say default: true", file=self.folder, remedy="keep one", exit=Exit.RULE)
+            return load(default[0])
         if broken:
             raise broken[0]
         raise DubdError(

@@ -40,6 +40,12 @@ def settled(state: State) -> Settled | None:
     return Settled([(name, stage) for name, stage in note["tasks"]])
 
 
+def untouched(state: State) -> bool:
+    """Whether everything was built and no file has changed since; engines and versions are not asked."""
+    note = state.note(_NOTE)
+    return note is not None and bool(_signature(state, note["files"]) == note["signature"])
+
+
 def settle(state: State, tasks: Iterable[Task], subtitles: Sequence[str]) -> None:
     """Remember that everything is built, and from what."""
     made = [task for task in tasks if task.meta]

@@ -1,0 +1,5 @@
+"""`python -m dubd` is `dubd`."""
+
+from dubd.cli.main import main
+
+main()

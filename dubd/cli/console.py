@@ -1,0 +1,63 @@
+"""What every command prints with: colour on a terminal, plain lines elsewhere, JSON where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dubd.errors import DubdError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console() -> Console:
+    """Standard output; lines are never broken where it is not a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
+
+
+def say(text: str, style: str = "") -> None:
+    """One line on standard output, coloured on a terminal."""
+    if style and sys.stdout.isatty():
+        console().print(text, style=style, markup=False, soft_wrap=True)
+    else:
+        print(text, flush=True)
+
+
+def complain(error: DubdError) -> None:
+    """One line on standard error; the remedy stands out on a terminal."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        head = str(DubdError(error.reason, file=error.file, stage=error.stage))
+        line = Text.assemble(("dubd: ", "bold red"), head, (f"; {error.remedy}" if error.remedy else "", "cyan"))
+        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    else:
+        print(f"dubd: {error}", file=sys.stderr, flush=True)
+
+
+def show_json(data: Any, *, line: bool = False) -> None:
+    """One JSON document, or one JSON line."""
+    text = json.dumps(data, ensure_ascii=False, indent=None if line else 2)
+    print(text, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: 0.8 s, 42 s, 3:07, 1:02:03."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def name_in(task: str) -> str:
+    """A task's name without its video: `plan:<video>` -> plan, `<video>:000/speak` -> 000/speak."""
+    group, _, name = task.partition(":")
+    return "plan" if group == "plan" else name or task

@@ -1,0 +1,101 @@
+"""dubd report: timing line by line, seconds per stage, and which engines did it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dubd.cli.chosen import chosen, complete
+from dubd.cli.console import clock, complain, console, say, show_json
+from dubd.errors import DubdError
+from dubd.folders import Folders
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def report(
+    video: Annotated[
+        str, typer.Argument(metavar="VIDEO", help="An id, the start of one, or the file.", autocompletion=complete)
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show what came of a video: timing line by line, figures with their targets, seconds per stage, engines.
+
+    The same stands in the video's folder as report.json and, to look at, as report.html.
+    """
+    from dubd.graph.report import HTML
+    from dubd.graph.report import report as make
+
+    folder = chosen(video, Folders.find())
+    data = make(folder)
+    if json:
+        show_json(data)
+        return
+    source = data["source"]
+    if source:
+        say(
+            f"{data['video']}: {source['seconds']:.1f} s, {source['width']}x{source['height']}, rule {data['rule']}",
+            "bold",
+        )
+    out = console()
+    for dub in data["dubs"]:
+        if dub["lines"]:
+            out.print(_lines(dub))
+        out.print(_figures(dub["figures"]))
+        say(f"{dub['file'] or 'not finished yet'}")
+    out.print(_stages(data["stages"]))
+    for stage, engine in data["engines"].items():
+        say(f"{stage}: {engine['name']}, {engine['summary']} ({engine['licence']})" if engine else f"{stage}: none")
+    for fault in data["failed"]:
+        complain(DubdError.from_json(fault))
+    if (folder / HTML).exists():
+        say(f"{folder / HTML}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+    return table
+
+
+def _lines(dub: Mapping[str, Any]) -> Table:
+    from rich.markup import escape
+
+    table = _table(f"Lines, {dub['language']}", "line", "slot#", "start#", "length#", "tempo#", "overrun#", "text")
+    for line in dub["lines"]:
+        table.add_row(
+            line["id"],
+            f"{line['slot'][0]:.2f}-{line['slot'][1]:.2f}",
+            f"{line['start']:.2f}",
+            f"{line['end'] - line['start']:.2f}",
+            f"{line['tempo']:.2f}",
+            f"{line['overrun']:.2f}" if line["overrun"] else "",
+            escape(line["text"]),
+        )
+    return table
+
+
+def _figures(figures: Mapping[str, Any]) -> Table:
+    from dubd.graph.timing import TARGETS
+
+    table = _table("Figures", "figure", "value#", "target#")
+    for name, value in figures.items():
+        if value is not None:
+            bound = ">= " if name == "overlap" else "<= "
+            table.add_row(name.replace("_", " "), str(value), f"{bound}{TARGETS[name]}" if name in TARGETS else "")
+    return table
+
+
+def _stages(stages: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("Work", "stage", "tasks#", "time#", "x real time#")
+    for name, stage in sorted(stages.items(), key=lambda item: -item[1]["seconds"]):
+        pace = "" if stage["times_real_time"] is None else f"{stage['times_real_time']:.2f}"
+        table.add_row(name, str(stage["tasks"]), clock(stage["seconds"]), pace)
+    return table

@@ -1,0 +1,189 @@
+"""dubd run: dub videos here and now, and leave."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dubd.errors import DubdError, Exit
+
+if TYPE_CHECKING:
+    from dubd.cli.board import Board
+    from dubd.folders import Folders
+    from dubd.graph.build import Event
+    from dubd.graph.video import Video
+    from dubd.graph.video_build import VideoBuild
+
+
+def run(
+    videos: Annotated[
+        list[str], typer.Argument(metavar="VIDEO...", help="Video files, or ids of videos in the workspace.")
+    ],
+    rule: Annotated[str | None, typer.Option("--rule", "-r", help="A rule's name, or the path of one.")] = None,
+    clip: Annotated[
+        str | None, typer.Option("--clip", metavar="START+DURATION", help="Only this stretch, such as 00:15+15.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line: task, state, seconds, why, ...")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="CPU slots; all by default.")] = None,
+) -> None:
+    """Dub videos now: only what is stale is computed, and what is finished stays whatever happens.
+
+    [bold]dubd run talk.mp4[/]  by the default rule, or by talk.yaml beside it
+
+    [bold]dubd run talk.mp4 --rule kannada-hindi --clip 00:15+15[/]  one stretch, by a named rule
+    """
+    from dubd.cli.board import board
+    from dubd.folders import Folders
+
+    folders = Folders.find()
+    with board(json=json) as shown:
+        _Run(folders, shown, jobs).all(videos, rule, clip)
+
+
+class _Run:
+    """One `dubd run`: `exit` is the code of the first thing that went wrong."""
+
+    def __init__(self, folders: Folders, board: Board, jobs: int | None) -> None:
+        self.folders, self.board, self.jobs = folders, board, jobs
+        self.exit = Exit.OK
+        self.stopped = False
+
+    def all(self, texts: list[str], rule: str | None, clip: str | None) -> None:
+        """Claim, build and close every video; one that fails keeps none of the others back."""
+        claimed: list[Video] = []
+        for text in texts:
+            try:
+                video = self._claim(text, rule, clip)
+            except DubdError as error:
+                self._fault(error)
+                continue
+            if video.folder not in [known.folder for known in claimed]:
+                claimed.append(video)
+        if claimed:
+            self._build(claimed)
+        if self.stopped:
+            raise typer.Exit(int(Exit.STOPPED))
+        if self.exit:
+            raise typer.Exit(int(self.exit))
+
+    def _claim(self, text: str, name: str | None, clip: str | None) -> Video:
+        from dubd.cli.chosen import chosen
+        from dubd.graph.rules import SUFFIXES, Rules, load, with_clip
+        from dubd.graph.video import Video
+        from dubd.service.inbox import subtitles_beside
+
+        path = Path(text)
+        if not path.is_file():
+            video = Video.open(chosen(text, self.folders))
+            if name or clip:
+                raise DubdError(
+                    "is in the workspace with a rule of its own",
+                    file=text,
+                    remedy="edit its rule.yaml, or give the original file",
+                    exit=Exit.USAGE,
+                )
+            return video
+        rules = Rules(self.folders.rules)
+        if name is None:
+            rule = rules.for_drop(path.absolute(), self.folders.inbox)
+        elif name.endswith(SUFFIXES):
+            rule = load(Path(name))
+        else:
+            rule = rules.named(name)
+        if clip:
+            rule = with_clip(rule, clip)
+        return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path))
+
+    def _build(self, videos: list[Video]) -> None:
+        from dubd.graph.video_build import VideoBuild
+        from dubd.schedule.scheduler import LocalExecutor, Scheduler
+
+        with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
+            scheduler = Scheduler(executor)
+            builds: list[VideoBuild] = []
+            with stopping(lambda: self._stop(builds)):
+                began = time.monotonic()
+                for video in videos:
+                    try:
+                        build = VideoBuild(video, self._listener(video))
+                    except DubdError as error:
+                        self._fault(error)
+                        continue
+                    builds.append(build)
+                    scheduler.add(build)
+                held.callback(_close, builds)
+                while builds:
+                    scheduler.step(0.2)
+                    for build in [build for build in builds if build.done]:
+                        builds.remove(build)
+                        self._end(build, time.monotonic() - began)
+
+    def _listener(self, video: Video) -> Callable[[Event], None]:
+        from dubd.graph.tasks import VideoTasks
+
+        def hear(event: Event) -> None:
+            self.board.hear(video.folder, event)
+            if event.stage == "plan" and event.state in ("ran", "skipped"):
+                tasks = [VideoTasks(video).plan(), *VideoTasks(video).rest()]
+                self.board.know(video.folder, {task.name: task.meta["ticket"].stage for task in tasks if task.meta})
+
+        return hear
+
+    def _stop(self, builds: list[VideoBuild]) -> None:
+        self.stopped = True
+        for build in builds:
+            build.stop()
+
+    def _end(self, build: VideoBuild, seconds: float) -> None:
+        from dubd.graph.report import results, write
+
+        folder = build.video.folder
+        settled = build.settled
+        build.close()
+        if self.stopped and not settled:
+            self.board.line(f"{folder.name}: stopped; what is finished stays, run it again to go on", "yellow")
+            return
+        write(folder)
+        if build.failed:
+            self._remember(build.failed[0][1])
+            self.board.failed(folder, [error for _, error in build.failed], seconds)
+        else:
+            self.board.built(folder, results(build.video), seconds)
+
+    def _fault(self, error: DubdError) -> None:
+        self.board.fault(error)
+        self._remember(error)
+
+    def _remember(self, error: DubdError) -> None:
+        self.exit = self.exit or error.exit
+
+
+def _close(builds: list[VideoBuild]) -> None:
+    for build in builds:
+        build.close()
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, the first SIGINT or SIGTERM calls `stop`; a second one ends the process as it always does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def once(number: int, frame: object) -> None:  # noqa: ARG001
+        signal.signal(number, before[signal.Signals(number)])
+        stop()
+
+    for number in before:
+        signal.signal(number, once)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

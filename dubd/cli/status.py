@@ -1,0 +1,86 @@
+"""dubd status: what is done, running, waiting and failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from dubd.cli.chosen import chosen, complete
+from dubd.cli.console import clock, name_in, say, show_json
+from dubd.errors import DubdError
+from dubd.folders import Folders
+
+_STYLE = {"done": "green", "building": "cyan", "failed": "red", "broken": "red", "changed": "yellow"}
+
+
+def status(
+    video: Annotated[
+        str | None, typer.Argument(metavar="[VIDEO]", help="One video; all without it.", autocompletion=complete)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show how every video stands: done, running, waiting (for what), failed (why, and the remedy).
+
+    It reads what is on the disk, so it works while the daemon runs.
+    """
+    from dubd.service.standing import of_video, standing
+
+    folders = Folders.find()
+    if video is not None:
+        found: dict[str, Any] = {"videos": [of_video(chosen(video, folders))], "drops": []}
+    else:
+        found = standing(folders)
+    if json:
+        show_json(found["videos"][0] if video else found)
+        return
+    for each in found["videos"]:
+        say(f"{each['video']}: {each['state']}{_by(each)}", _STYLE.get(each["state"], ""))
+        for line in _lines(each):
+            say(f"  {line}")
+    for drop in found["drops"]:
+        fault = DubdError.from_json(drop["error"]) if drop["error"] else None
+        say(f"{drop['file']}: {fault or 'in the inbox, not taken yet: dubd watch'}", "red" if fault else "")
+    if not found["videos"] and not found["drops"]:
+        say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
+    elif video is None:
+        say("no GPU is used: every engine runs on the CPU")
+
+
+def _by(video: Mapping[str, Any]) -> str:
+    return f" by process {video['pid']}" if video["pid"] is not None else ""
+
+
+def _lines(video: Mapping[str, Any]) -> Iterator[str]:
+    for path in video.get("results", ()):
+        yield path if video["state"] == "done" else f"{path} (of an earlier build)"
+    for run in video.get("running", ()):
+        yield f"running {name_in(run['task'])} for {clock(run['seconds'])}: {run['why']}"
+    yield from _waiting(video)
+    for fault in video["failed"]:
+        yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}"
+    for edit in video.get("edited", ()):
+        yield f"edited  {edit['artifact']} is kept as you left it; the machine's newer version is {edit['newer']}"
+
+
+def _waiting(video: Mapping[str, Any]) -> Iterator[str]:
+    """Tasks that wait for the same stages in one line: an hour of video has a thousand of them."""
+    failed = {fault["task"] for fault in video["failed"]}
+    groups: Counter[tuple[str, str]] = Counter()
+    for task in video.get("waiting", ()):
+        before = sorted({_stage(name) for name in task["for"]})
+        if any(name in failed for name in task["for"]):
+            cause = f"{', '.join(sorted({name_in(name) for name in task['for'] if name in failed}))}, which failed"
+        elif before:
+            cause = ", ".join(before)
+        else:
+            cause = "a place" if video["state"] == "building" else f"the next run ({'; '.join(task['why'])})"
+        groups[_stage(task["task"]), cause] += 1
+    for (stage, cause), count in groups.items():
+        yield f"waiting {f'{count} × ' if count > 1 else ''}{stage} for {cause}"
+
+
+def _stage(task: str) -> str:
+    return name_in(task).rpartition("/")[2]

@@ -1,0 +1,88 @@
+"""dubd watch: the daemon. It takes what is dropped in the inbox, and builds what became stale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dubd.cli.console import say
+from dubd.errors import DubdError, Exit
+
+if TYPE_CHECKING:
+    from dubd.cli.board import Board
+    from dubd.service.daemon import News
+
+
+def watch(
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when everything is built.")] = False,
+    settle: Annotated[
+        float, typer.Option("--settle", min=0.1, help="Seconds a drop must be still; 30 suits network folders.")
+    ] = 2.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as dubd run prints them.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="CPU slots; all by default.")] = None,
+) -> None:
+    """Watch the inbox and dub what is dropped there, until it is stopped.
+
+    Hand edits in the workspace and changed rules are taken up too. SIGTERM or Ctrl-C ends it after what runs
+    now; nothing that is finished is lost. The rule of a drop: talk.yaml beside talk.mp4, else the name of its
+    folder in the inbox, else the match of a rule, else the default rule.
+    """
+    from dubd.cli.board import board
+    from dubd.cli.run import stopping
+    from dubd.folders import Folders
+    from dubd.schedule.scheduler import LocalExecutor
+    from dubd.service.daemon import Daemon
+
+    folders = Folders.find()
+    try:
+        folders.inbox.mkdir(parents=True, exist_ok=True)
+        folders.workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DubdError(
+            f"cannot be made: {error.strerror}",
+            file=error.filename,
+            remedy="make its parent writable, or set DUBD_INBOX and DUBD_WORKSPACE",
+            exit=Exit.WORKSPACE,
+        ) from error
+    with board(json=json) as shown, LocalExecutor(folders.workspace / ".log", jobs) as executor:
+        teller = _Teller(shown)
+        daemon = Daemon(folders, executor, teller.tell, settle=settle)
+        shown.line(f"watching {folders.inbox}; no GPU is used: every engine runs on the CPU")
+        with stopping(daemon.stop):
+            daemon.run(until_idle=until_idle)
+    if daemon.stopping:
+        say("stopped; what is finished stays" if not json else "")
+    if teller.exit and until_idle:
+        raise typer.Exit(int(teller.exit))
+
+
+class _Teller:
+    """Puts the daemon's news on the board; `exit` is the code of the first thing that went wrong."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.exit = Exit.OK
+
+    def tell(self, news: News) -> None:
+        """One piece of news."""
+        from dubd.graph.report import results
+        from dubd.graph.tasks import VideoTasks
+        from dubd.graph.video import Video
+
+        if news.error:
+            self.exit = self.exit or news.error.exit
+        if news.event:
+            self._board.hear(news.path, news.event)
+            if news.event.stage == "plan" and news.event.state in ("ran", "skipped"):
+                tasks = [*VideoTasks(Video.open(news.path)).rest()]
+                stages = {task.name: task.meta["ticket"].stage for task in tasks if task.meta}
+                self._board.know(news.path, {news.event.task: "plan", **stages})
+        elif news.kind == "claimed":
+            self._board.line(f"{news.path}: taken")
+        elif news.kind == "refused" and news.error:
+            self._board.fault(news.error)
+        elif news.build and news.kind == "built":
+            self._board.built(news.path, results(news.build.video), news.seconds)
+        elif news.build:
+            self._board.failed(news.path, [error for _, error in news.build.failed], news.seconds)

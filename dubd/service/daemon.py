@@ -1,0 +1,299 @@
+"""The daemon: it takes complete drops, builds what is stale, and goes on for months."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from dubd.errors import DubdError, Exit
+from dubd.folders import Folders
+from dubd.graph import report
+from dubd.graph.build import Event
+from dubd.graph.rules import Rules
+from dubd.graph.video import Video, videos
+from dubd.graph.video_build import VideoBuild
+from dubd.schedule.scheduler import Executor, Scheduler
+from dubd.service.inbox import Inbox, subtitles_beside
+
+_LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
+_BUSY = 5.0  # s after which a video that another process builds is tried again
+_DISK = 60.0  # s after which a video that the disk failed is tried again
+_OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class News:
+    """What the daemon tells: `claimed`, `task`, `built`, `failed` or `refused`, with what belongs to it."""
+
+    kind: str
+    path: Path  # the drop, or the video's folder
+    event: Event | None = None
+    error: DubdError | None = None
+    build: VideoBuild | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class _Building:
+    build: VideoBuild
+    before: Signature
+    began: float
+
+
+class Daemon:
+    """`step` is one turn: scan, claim, look for what is stale, schedule. `tell` hears all news.
+
+    What fails is told once and tried again when its bytes, its rule or its sidecars change. A video that
+    another process builds, or that the disk failed, is tried again after a while.
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        executor: Executor,
+        tell: Callable[[News], None],
+        *,
+        settle: float = 2.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folders = folders
+        self.inbox = Inbox(folders.inbox, settle)
+        self.stopping = False
+        self._rules = Rules(folders.rules)
+        self._scheduler = Scheduler(executor)
+        self._tell = tell
+        self._now = now
+        self._wake = threading.Event()
+        self._wake.set()
+        self._looked = -_LOOK
+        self._known: dict[Path, Signature] = {}  # a video as its last build left it
+        self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
+        self._building: dict[Path, _Building] = {}
+        self._worked: set[Path] = set()  # builds in which something ran
+        self._later: dict[Path, float] = {}
+        self._locked: set[Path] = set()  # those of `_later` that another process builds
+        self._told: dict[Path, str] = {}
+        self._rule_files = _signature(folders.rules)
+
+    def stop(self) -> None:
+        """Begin nothing more. Only sets a flag, so it may be called from a signal handler."""
+        self.stopping = True
+
+    @property
+    def idle(self) -> bool:
+        """Every drop is taken and every video is built, as far as it can be."""
+        return (
+            not (self._building or self.inbox.pending or self._moving or self._locked or self._wake.is_set())
+            and self._looked > -_LOOK
+        )
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Turn after turn, until `stop`; what runs then may end."""
+        with self._watch():
+            while not self.stopping and not (until_idle and self.idle):
+                self.step()
+            for building in self._building.values():
+                building.build.stop()
+            while self._building:
+                self._scheduler.step(0.5)
+                self._end_builds()
+
+    def step(self, timeout: float = 1.0) -> None:
+        """One turn, which waits for news up to `timeout` seconds."""
+        now = self._now()
+        if self._wake.is_set() or self.inbox.pending or self._moving or self._later or now - self._looked >= _LOOK:
+            self._wake.clear()
+            self._looked = now
+            self._follow_rules()
+            for path in self.inbox.scan(now):
+                self._take(path)
+            for error in self.inbox.refused:
+                self._tell(News("refused", Path(error.file or self.inbox.root), error=error))
+            self.inbox.refused.clear()
+            self._look(now)
+        if self._building:
+            self._scheduler.step(timeout)
+            self._end_builds()
+        else:
+            soon = self.inbox.pending or self._moving or self._later
+            self._wake.wait(min(timeout, self.inbox.settle / 4) if soon else timeout)
+
+    def _follow_rules(self) -> None:
+        """A changed rule is offered to every drop again: claiming one twice only brings its rule up to date."""
+        files = _signature(self.folders.rules)
+        if files != self._rule_files:
+            self._rule_files = files
+            for path in self.inbox.taken():
+                self.inbox.again(path)
+
+    def _take(self, path: Path) -> None:
+        try:
+            rule = self._rules.for_drop(path, self.inbox.root)
+            video = Video.claim(path, rule, self.folders, subtitles_beside(path))
+        except DubdError as error:
+            self._refuse(path, error)
+            return
+        self._told.pop(path, None)
+        self._tell(News("claimed", path))
+        self._known.pop(video.folder, None)
+
+    def _refuse(self, path: Path, error: DubdError) -> None:
+        if error.exit == Exit.WORKSPACE:
+            self._later[path] = self._now() + _DISK
+        if self._told.get(path) != str(error):
+            self._told[path] = str(error)
+            self._tell(News("refused", path, error=error))
+
+    def _look(self, now: float) -> None:
+        """Begin a build of every video that is not as its last build left it."""
+        for path in [path for path, when in self._later.items() if when <= now]:
+            del self._later[path]
+            self._locked.discard(path)
+            self.inbox.again(path)
+            self._known.pop(path, None)
+        for folder in videos(self.folders.workspace):
+            if folder in self._building or folder in self._later or self.stopping:
+                continue
+            signature = _signature(folder)
+            known = self._known.get(folder)
+            if known == signature:
+                self._moving.pop(folder, None)
+            elif known is not None and self._unsettled(folder, signature, now):
+                continue  # a hand edit is being saved
+            else:
+                self._moving.pop(folder, None)
+                self._begin(folder, signature)
+
+    def _unsettled(self, folder: Path, signature: Signature, now: float) -> bool:
+        was, since = self._moving.get(folder, (None, now))
+        self._moving[folder] = signature, since if was == signature else now
+        return was != signature or now - since < self.inbox.settle / 2
+
+    def _begin(self, folder: Path, signature: Signature) -> None:
+        try:
+            build = VideoBuild(Video.open(folder), lambda event: self._hear(folder, event))
+        except DubdError as error:
+            if error.exit == Exit.BUSY:
+                self._later[folder] = self._now() + _BUSY
+                self._locked.add(folder)
+            else:
+                self._known[folder] = signature
+                self._refuse(folder, error)
+            return
+        self._building[folder] = _Building(build, signature, self._now())
+        self._scheduler.add(build)
+
+    def _hear(self, folder: Path, event: Event) -> None:
+        if event.state == "ran":
+            self._worked.add(folder)
+        self._tell(News("task", folder, event=event))
+
+    def _end_builds(self) -> None:
+        for folder, building in [(f, b) for f, b in self._building.items() if b.build.done]:
+            del self._building[folder]
+            building.build.close()
+            self._ended(folder, building)
+            self._wake.set()
+
+    def _ended(self, folder: Path, building: _Building) -> None:
+        """Say how a build went, and remember the folder as it is now.
+
+        An edit made during the build must not be missed: after work was done the folder is looked at once
+        more, against what it was before; after a failure it is not, or the failure would come twice.
+        """
+        build, seconds = building.build, self._now() - building.began
+        worked = folder in self._worked
+        if worked or build.failed:
+            report.write(folder)
+        self._worked.discard(folder)
+        self._known[folder] = building.before if worked and not build.failed else _signature(folder)
+        if build.failed:
+            if any(error.exit == Exit.WORKSPACE for _, error in build.failed):
+                self._later[folder] = self._now() + _DISK
+            text = "\n".join(str(error) for _, error in build.failed)
+            if self._told.get(folder) != text:
+                self._told[folder] = text
+                self._tell(News("failed", folder, error=build.failed[0][1], build=build, seconds=seconds))
+            return
+        self._told.pop(folder, None)
+        if worked:
+            self._tell(News("built", folder, build=build, seconds=seconds))
+
+    def _watch(self) -> _Watch:
+        return _Watch([self.folders.inbox, self.folders.rules, self.folders.workspace], self._wake)
+
+
+class _Watch(FileSystemEventHandler):
+    """While inside, changes below the folders set `wake`. Where they cannot be watched the regular look does."""
+
+    def __init__(self, folders: list[Path], wake: threading.Event) -> None:
+        self._folders, self._wake = folders, wake
+        self._observer = Observer()
+
+    def __enter__(self) -> _Watch:
+        kinds: list[type[FileSystemEvent]] = [
+            FileCreatedEvent,
+            FileMovedEvent,
+            FileClosedEvent,
+            FileDeletedEvent,
+            FileModifiedEvent,
+        ]
+        try:
+            for folder in self._folders:
+                if folder.is_dir():
+                    self._observer.schedule(self, str(folder), recursive=True, event_filter=kinds)
+            self._observer.start()
+        except OSError:
+            self._observer = Observer()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Hidden files (state, locks, temporary outputs) are the machine's own and wake nobody."""
+        path = os.fsdecode(event.dest_path or event.src_path)
+        if not any(part.startswith(".") for part in Path(path).parts[-4:]):
+            self._wake.set()
+
+
+def _signature(folder: Path) -> Signature:
+    """(path, inode, size, mtime in ns) of every file that a person may have changed, sorted."""
+    found: list[tuple[str, int, int, int]] = []
+    folders = [str(folder)]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except OSError:
+            continue  # vanished meanwhile
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in _OURS:
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    stat = entry.stat(follow_symlinks=False)
+                    found.append((entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            except OSError:
+                continue
+    return tuple(sorted(found))

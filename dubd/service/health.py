@@ -1,0 +1,115 @@
+"""Whether this machine can dub: tools, engines, folders, disk and devices."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dubd import __version__
+from dubd.engines import registry
+from dubd.errors import DubdError
+from dubd.folders import Folders
+from dubd.graph.rules import Rules, check
+
+_LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
+
+Level = Literal["good", "note", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `bad` keeps the default rule from running; `note` does not."""
+
+    what: str
+    level: Level
+    says: str
+    remedy: str = ""
+
+
+def findings(folders: Folders) -> Iterator[Finding]:
+    """Everything that a dub needs, one finding each."""
+    yield Finding(
+        "dubd", "good", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}"
+    )
+    yield from map(_tool, ("ffmpeg", "ffprobe"))
+    yield _gpu()
+    yield from _folders(folders)
+    needed = yield from _rules(folders)
+    for stage in registry.STAGES:
+        for name in registry.names(stage):
+            yield _engine(stage, name, needed=(stage, name) in needed)
+
+
+def _tool(name: str) -> Finding:
+    path = shutil.which(name)
+    if path is None:
+        return Finding(name, "bad", "is not installed", "apt install ffmpeg")
+    try:
+        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(name, "bad", f"does not run: {error}", "apt install --reinstall ffmpeg")
+    return Finding(name, "good", f"{said.split()[2]} at {path}")
+
+
+def _gpu() -> Finding:
+    """The embedded engines use none; a driver that is there is named, so that nobody waits for it to be used."""
+    driver = Path("/proc/driver/nvidia/version")
+    if not driver.exists():
+        return Finding("gpu", "note", "none: every engine runs on the CPU", "none is needed for the embedded engines")
+    version = driver.read_text(encoding="utf-8", errors="replace").splitlines()[0].split(":", 1)[-1].strip()
+    return Finding("gpu", "note", f"there is a driver ({version}), but no engine here uses a GPU")
+
+
+def _folders(folders: Folders) -> Iterator[Finding]:
+    for name, folder in (("inbox", folders.inbox), ("workspace", folders.workspace)):
+        there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+        if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+            remedy = f"make it writable, or set DUBD_{name.upper()}"
+            yield Finding(name, "bad", f"{folder} cannot be written", remedy)
+            continue
+        free = shutil.disk_usage(there).free
+        size = f"{free / (1 << 30):.1f} GiB free"
+        if name == "workspace" and free < _LITTLE:
+            yield Finding(name, "note", f"{folder}, only {size}", "an hour of 1080p takes up to 10 GiB")
+        else:
+            yield Finding(name, "good", f"{folder}, {size}")
+
+
+def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
+    """A finding per fault or rule; returns the (stage, engine) pairs of the default rule."""
+    rules = Rules(folders.rules)
+    needed: set[tuple[str, str]] = set()
+    for path in rules.paths():
+        rule, faults = check(path, ready=False)
+        for fault in faults:
+            yield Finding(
+                "rule", "note", str(DubdError(fault.reason, file=fault.file, stage=fault.stage)), fault.remedy
+            )
+        if rule:
+            languages = f"{rule.languages.source} -> {', '.join(rule.languages.target)}"
+            yield Finding("rule", "good", f"{rule.name}, {languages}{', the default' if rule.default else ''}")
+            needed |= {(stage, chosen.engine) for stage, chosen in rule.stages if rule.default and chosen.on}
+    if clash := rules.clash():
+        yield Finding("rule", "bad", clash.reason, clash.remedy)
+    if not needed:
+        yield Finding(
+            "rule", "bad", f"no good rule in {folders.rules} is the default", "mend one, or copy lite.yaml there"
+        )
+    return needed
+
+
+def _engine(stage: str, name: str, *, needed: bool) -> Finding:
+    level: Level = "bad" if needed else "note"
+    try:
+        engine = registry.find(stage, name)
+    except DubdError as error:
+        return Finding(f"{stage}: {name}", level, error.reason, error.remedy)
+    if missing := engine.missing():
+        return Finding(f"{stage}: {name}", level, "cannot run here", missing)
+    return Finding(f"{stage}: {name}", "good", f"{engine.summary} ({engine.licence}), revision {engine.revision()}")

@@ -1,0 +1,102 @@
+"""How everything stands, from what is on the disk alone: it works beside a running daemon and without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dubd.errors import DubdError
+from dubd.folders import Folders
+from dubd.graph.promote import beside_name
+from dubd.graph.settled import untouched
+from dubd.graph.state import State, owner
+from dubd.graph.video import videos
+from dubd.service.inbox import VIDEO
+
+
+def standing(folders: Folders) -> dict[str, Any]:
+    """The document that `dubd status --json` prints; docs/cli.md describes it."""
+    found = [of_video(folder) for folder in videos(folders.workspace)]
+    return {
+        "workspace": str(folders.workspace),
+        "inbox": str(folders.inbox),
+        "device": "cpu",
+        "videos": found,
+        "drops": list(_drops(folders, {str(video.get("drop")) for video in found})),
+    }
+
+
+def of_video(folder: Path) -> dict[str, Any]:
+    """One video: `state` is building, done, changed, failed, unfinished or broken."""
+    pid = owner(folder)
+    line: dict[str, Any] = {"video": folder.name, "folder": str(folder), "pid": pid}
+    try:
+        state = State(folder)
+    except DubdError as error:
+        return line | {"state": "broken", "failed": [{"task": folder.name, **error.to_json()}]}
+    try:
+        runs = state.runs()
+        whole, built = untouched(state), state.note("settled") is not None
+        edits = [
+            {"artifact": path, "newer": newer}
+            for path, _, newer in state.all_made()
+            if newer and Path(beside_name(state.absolute(path))).exists()
+        ]
+        drop = state.note("drop")
+    finally:
+        state.close()
+    running = [
+        {"task": task, "seconds": round(time.time() - run["at"], 1), "why": run["why"]}
+        for task, run in runs.items()
+        if run["state"] == "running" and pid is not None
+    ]
+    failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
+    line |= {
+        "drop": drop,
+        "done": sum(run["state"] == "ran" for run in runs.values()),
+        "running": running,
+        "waiting": [],
+        "failed": failed,
+        "edited": edits,
+        "results": [str(path) for path in sorted(folder.glob("dubbed.*.mp4"))],
+    }
+    if whole and pid is None:
+        return line | {"state": "done"}
+    try:
+        line["waiting"] = list(_waiting(folder, {run["task"] for run in running}, {fault["task"] for fault in failed}))
+    except DubdError as error:
+        return line | {"state": "broken", "failed": [*failed, {"task": folder.name, **error.to_json()}]}
+    if pid is not None:
+        return line | {"state": "building"}
+    if failed:
+        return line | {"state": "failed"}
+    if built and not line["waiting"]:
+        return line | {"state": "done"}  # saved anew with the same bytes
+    return line | {"state": "changed" if built else "unfinished"}
+
+
+def _waiting(folder: Path, running: set[str], failed: set[str]) -> Iterator[Mapping[str, Any]]:
+    """Each stale task that neither runs nor failed, with what it waits for: a place, or other tasks."""
+    from dubd.graph.why import why  # it reads the rule and with it the engines: only where there is work
+
+    for verdict in why(folder):
+        if verdict.task not in running | failed:
+            before = [root.task for root in verdict.waits_for]
+            yield {"task": verdict.task, "for": before, "why": list(verdict.reasons)}
+
+
+def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
+    """Videos in the inbox that have no folder in the workspace yet, with the fault that keeps them out, if any."""
+    from dubd.graph.rules import Rules
+
+    rules = Rules(folders.rules)
+    for path in sorted(folders.inbox.rglob("*")):
+        if path.suffix.lower() not in VIDEO or path.name.startswith(".") or str(path) in claimed or not path.is_file():
+            continue
+        try:
+            rule = rules.for_drop(path, folders.inbox)
+            yield {"file": str(path), "rule": rule.name, "error": None}
+        except DubdError as error:
+            yield {"file": str(path), "rule": None, "error": error.to_json()}
