@@ -37,7 +37,7 @@ def prepare(root: Path, count: int, segments: int) -> Path:
     desk.build()
     first = desk.folder
     for index in range(1, count):
-        clone = first.with_name(f"talk{index}-{index:08x}")
+        clone = first.with_name(f"talk-{index:08x}")
         shutil.copytree(first, clone, symlinks=True)
         with sqlite3.connect(clone / FILE) as db:
             for table, column in (("doit", "task_id"), ("run", "task"), ("note", "value")):
