@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubd.errors import DubdError, Exit
+import numpy as np
+
+from dubd.errors import DubdError
 from dubd.media.ffmpeg import BITEXACT, url
 from dubd.media.mix import RATE, Samples
+from dubd.media.patches import unwritten
 
 PEAK = -1.5  # dBTP that the encoded programme must not pass
 _HEADROOM = 0.5  # dB that AAC may add to a limited peak before a second try is needed
@@ -69,9 +72,9 @@ def measure(source: Path | Iterable[Samples], channels: int) -> Level:
     """The level of a file or of a stream of blocks."""
     scan = ["-filter_complex", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"]
     if isinstance(source, Path):
-        text = _pour([*_FFMPEG, "-i", url(source), *scan], [])
+        text = _pour(["-i", url(source), *scan], [], talk="info")
     else:
-        text = _pour([*_stream(channels), *scan], source)
+        text = _pour([*_stream(channels), *scan], source, talk="info")
     summary = text.rpartition("Summary:")[2]
     loudness, peak = re.search(r"I:\s+(\S+) LUFS", summary), re.search(r"Peak:\s+(\S+) dBFS", summary)
     if not loudness or not peak:
@@ -81,29 +84,27 @@ def measure(source: Path | Iterable[Samples], channels: int) -> Level:
     return Level(value if value > -70 else -math.inf, float(peak[1]))
 
 
-_FFMPEG = ["ffmpeg", "-hide_banner", "-nostats", "-nostdin", "-y"]
-
-
 def _stream(channels: int) -> list[str]:
-    return [*_FFMPEG, "-f", "f32le", "-ar", str(RATE), "-ac", str(channels), "-i", "pipe:0"]
+    return ["-f", "f32le", "-ar", str(RATE), "-ac", str(channels), "-i", "pipe:0"]
 
 
-def _pour(command: list[str], blocks: Iterable[Samples]) -> str:
+def _pour(options: list[str], blocks: Iterable[Samples], *, talk: str = "error") -> str:
+    """Feed blocks to ffmpeg; what it said at the log level `talk`."""
+    command = ["ffmpeg", "-hide_banner", "-nostats", "-v", talk, "-y", *options]
     with tempfile.TemporaryFile() as log:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as process:
             assert process.stdin is not None
             try:
                 for block in blocks:
-                    process.stdin.write(block.tobytes())
+                    process.stdin.write(block.astype(np.float32, copy=False).tobytes())
                 process.stdin.close()
             except BrokenPipeError:
-                pass
+                pass  # its words and its exit status say why
             except BaseException:
                 process.kill()
                 raise
         log.seek(0)
-        text = log.read().decode(errors="replace")
-    if process.returncode:
-        reason = f"the sound could not be encoded: {(text.strip().splitlines() or ['ffmpeg stopped'])[-1]}"
-        raise DubdError(reason, exit=Exit.WORKSPACE if "No space left" in text else Exit.FAILED)
-    return text
+        said = log.read().decode(errors="replace").strip()
+    if process.returncode or (talk == "error" and said):
+        raise unwritten("the sound", said, Path(options[-1].removeprefix("file:")))
+    return said

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from dubd.media.ffmpeg import BITEXACT, run, url
+from dubd.media.ffmpeg import BITEXACT, probe, run, url
+from dubd.media.source import pick
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Track:
 class Programme:
     """What goes into the file: either `renders` joined in order, or the picture of `source` as it is.
 
-    `start` is where the programme begins on the source's clock (s). The first sound is the default.
+    The first sound is the default.
     """
 
     rate: Fraction
@@ -31,7 +32,6 @@ class Programme:
     subtitles: Sequence[Track] = ()
     renders: Sequence[Path] = ()
     source: Path | None = None
-    start: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -44,17 +44,12 @@ def timescale(rate: Fraction) -> tuple[int, int]:
 def mux(programme: Programme, out: Path, scratch: Path) -> None:
     """Write `out`; `scratch` is a folder for the list of files to join."""
     command: list[str] = []
+    picture = "0:v:0"
     if programme.source is not None:
-        # Left to itself, ffmpeg begins at the file's first packet, which may be of another stream.
-        command += [
-            "-copyts",
-            "-fflags",
-            "+genpts",
-            "-itsoffset",
-            f"{-programme.start:.6f}",
-            "-i",
-            url(programme.source),
-        ]
+        # ffmpeg counts from the container's own start, which is where the programme begins too.
+        command += ["-fflags", "+genpts", "-i", url(programme.source)]
+        video, _ = pick(probe(programme.source), programme.source)
+        picture = f"0:{video['index']}"
     else:
         names = scratch / "renders.txt"
         lines = [f"file '{str(path.resolve()).replace(chr(39), _QUOTE)}'" for path in programme.renders]
@@ -63,7 +58,7 @@ def mux(programme: Programme, out: Path, scratch: Path) -> None:
     for track in (*programme.sounds, *programme.subtitles):
         command += ["-i", url(track.path)]
 
-    command += ["-map", "0:v:0", "-c:v", "copy"]
+    command += ["-map", picture, "-c:v", "copy"]
     if programme.source is None:
         # The joiner counts in microseconds: put every frame back on its own tick.
         ticks, frame = timescale(programme.rate)

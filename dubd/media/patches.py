@@ -79,10 +79,11 @@ class PatchWriter:
             raise self._failed() from None
 
     def _failed(self) -> DubdError:
+        return unwritten("patches", self._said(), self._patches)
+
+    def _said(self) -> str:
         self._errors.seek(0)
-        text = self._errors.read().decode(errors="replace").strip()
-        reason = f"patches could not be written: {text.splitlines()[-1] if text else 'ffmpeg stopped'}"
-        return DubdError(reason, exit=Exit.WORKSPACE if "No space left" in text else Exit.FAILED)
+        return self._errors.read().decode(errors="replace").strip()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         process = self._process
@@ -98,7 +99,8 @@ class PatchWriter:
                 process.stdin.close()
             except BrokenPipeError:
                 raise self._failed() from None
-            if process.wait():
+            # ffmpeg 5.1 ends with 0 where only the file's last bytes could not be written: its words count.
+            if process.wait() or self._said():
                 raise self._failed()
         rows = np.array(self._rows, np.int32).reshape(-1, 5)
         np.savez(
@@ -111,6 +113,14 @@ class PatchWriter:
             size=np.array(self.canvas, np.int32),
             mode=np.array(self.mode),
         )
+
+
+def unwritten(what: str, said: str, path: Path) -> DubdError:
+    """The error for an ffmpeg that could not write `what` to `path`, out of what it said."""
+    if "No space left" in said or "quota exceeded" in said:
+        remedy = "free some space and run again"
+        return DubdError("no space left on the disk", file=path, remedy=remedy, exit=Exit.WORKSPACE)
+    return DubdError(f"{what} could not be written: {said.splitlines()[-1] if said else 'ffmpeg stopped'}", file=path)
 
 
 class PatchReader:

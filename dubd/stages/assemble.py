@@ -70,7 +70,6 @@ def run(job: Job) -> Facts:
                 subtitles=texts,
                 renders=[] if params["copy"] else job.lists["renders"],
                 source=job.inputs["source"] if params["copy"] else None,
-                start=params["start"],
                 metadata=_metadata(params),
             ),
             dubbed,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dubd.errors import DubdError
 from dubd.media import mastering
 from dubd.media.ffmpeg import probe
 from dubd.media.mix import RATE, Samples
@@ -72,3 +73,8 @@ def test_a_track_is_as_long_as_its_samples(tmp_path: Path, samples: int) -> None
     mastering.encode(blocks(tone(-20.0)[:samples]), out, channels=2, samples=samples)
     (stream,) = probe(out)["streams"]
     assert (stream["start_pts"], stream["duration_ts"], stream["sample_rate"]) == (0, samples, "48000")
+
+
+def test_a_full_disk_is_told_as_such() -> None:
+    with pytest.raises(DubdError, match="no space left"):
+        mastering.encode(blocks(tone(-20.0)), Path("/dev/full"), channels=2, samples=6 * RATE)

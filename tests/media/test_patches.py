@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.media.patches import PatchReader, PatchWriter, Pixels, composite, planes
 
 
@@ -146,3 +146,14 @@ def test_a_patch_over_the_edge_is_cropped(corner: tuple[int, int]) -> None:
     expected = np.zeros((48, 64), bool)
     expected[max(0, y) : y + 16, max(0, x) : x + 16] = True
     assert np.array_equal(changed, expected)
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DubdError, match="no space left") as caught,
+        PatchWriter(Path("/dev/full"), tmp_path / "g.npz", canvas=(64, 64), rate="25/1", mode="m") as writer,
+    ):
+        for index in range(40):
+            writer.add(index, 0, 0, noise(64, 64))
+    assert caught.value.exit is Exit.WORKSPACE
+    assert not (tmp_path / "g.npz").exists()
