@@ -38,6 +38,7 @@ class Engine(ABC, Generic[Item, Made]):
     licence: ClassVar[str]  # code and data, SPDX where there is a name
     Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
     batch: ClassVar[int] = 1  # how many jobs one call may take
+    rates: ClassVar[tuple[float, float]] = (1.0, 1.0)  # speak: slowest and quickest `Line.rate` it can do itself
 
     @classmethod
     def revision(cls) -> str:
