@@ -31,10 +31,10 @@ def area(shape: MouthShape, to: int, face: Array, where: Area, *, chin: bool) ->
 
 
 def displace(shape: MouthShape, to: int, face: Array, part: Area, opening: float, *, chin: bool) -> tuple[Array, Array]:
-    """For each pixel of `part`: how far down the face to look for it (eye distances), and its depth in the new gap.
+    """For each pixel of `part`: how far down the face to look for it, and how deep in the new gap it is.
 
     `face` (68, 2) says where the lips are, `opening` by how much the gap grows (or shrinks, below 0).
-    The second array is 0 at the lips' edges, 1 half-way between them, below 0 outside.
+    All in eye distances. The second array counts from the nearer lip's edge, below 0 outside the mouth.
     """
     x, y = np.meshgrid(np.arange(part[0], part[2]), np.arange(part[1], part[3]))
     at = shape.scale[to] * (x + 1j * y) + shape.shift[to]
@@ -56,9 +56,7 @@ def displace(shape: MouthShape, to: int, face: Array, part: Area, opening: float
         inside = (down >= first) & (down < last)
         share = (down - first) / np.maximum(last - first, 1e-6)
         source = np.where(inside, start + share * (stop - start), source)
-    gap = np.maximum(new_lower - new_upper, 1e-6)
-    depth = 1 - np.abs(down - (new_upper + new_lower) / 2) / (gap / 2)
-    return source - down, depth
+    return source - down, np.minimum(down - new_upper, new_lower - down)
 
 
 def _bump(t: Array) -> Array:

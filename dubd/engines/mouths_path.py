@@ -48,11 +48,11 @@ def library(shape: MouthShape, most: int) -> Indices:
     return good
 
 
-def openings(gap: Array, target: MouthTarget, frames: Indices, rate: float) -> Array:
-    """The opening that each frame asks for (m,), out of the speaker's own range of `gap`."""
+def openings(reach: tuple[float, float, float], target: MouthTarget, frames: Indices, rate: float) -> Array:
+    """The gap that each frame asks for (m,); `reach` is the gap when shut, and the least and most in speech."""
     from scipy.ndimage import gaussian_filter1d
 
-    shut, low, high = np.quantile(gap, (CLOSED, LOW, HIGH))
+    shut, low, high = reach
     wanted = np.where(target.speech[frames], low + (high - low) * target.open[frames], shut)
     closed = target.closed[frames]
     smooth = gaussian_filter1d(np.where(closed, shut, wanted), EASE * rate, mode="nearest")
@@ -67,12 +67,13 @@ def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTa
     """
     pictures = shape.frames[frames]
     gap, width = shape.gap[members], shape.width[members]
-    wanted = openings(gap, target, pictures, rate)
+    shut, low, high = (float(q) for q in np.quantile(gap, (CLOSED, LOW, HIGH)))
+    wanted = openings((shut, low, high), target, pictures, rate)
     wide = np.quantile(width, 0.1 + 0.8 * target.width[pictures])
-    shut = target.closed[pictures]
+    closed = target.closed[pictures]
     spread = [max(float(v.std()), 1e-3) for v in (gap, width, shape.yaw[members], shape.pitch[members])]
 
-    cost = ((gap - wanted[:, None]) / spread[0]) ** 2 * np.where(shut, SHUT, 1.0)[:, None]
+    cost = ((gap - wanted[:, None]) / spread[0]) ** 2 * np.where(closed, SHUT, 1.0)[:, None]
     cost += WIDTH * ((width - wide[:, None]) / spread[1]) ** 2
     for values, scale in ((shape.yaw, spread[2]), (shape.pitch, spread[3])):
         cost += POSE * ((values[members] - values[frames, None]) / scale) ** 2

@@ -56,6 +56,12 @@ class MouthShape:
         """The compared points, flat (n, 14), relative to their own nose base so that a nod is no change."""
         return (self.points[:, MOUTH] - self.points[:, BASE : BASE + 1]).reshape(len(self.frames), -1)
 
+    def motions(self) -> Array:
+        """How the mouth moves (n, 3): inner gap, speed of the lips, height of the chin."""
+        lips = self.points[:, 48:68]
+        speed = np.linalg.norm(np.diff(lips, axis=0, prepend=lips[:1]), axis=2).mean(1)
+        return np.stack([self.gap, speed, self.chin], 1)
+
     def to_picture(self, index: int, points: Array) -> Array:
         """Face coordinates (..., 2) to the pixels of the index-th frame."""
         z = (points[..., 0] + 1j * points[..., 1] - self.shift[index]) / self.scale[index]
