@@ -3,37 +3,116 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dubd.engines.contract import Engine, Sentence, Translation
+from dubd.engines.placeholders import occurring
 from dubd.errors import DubdError
+from dubd.stages import glossary
 from dubd.stages.job import Facts, Job, Outcome, attempt
+from dubd.stages.memory import Memory, key
+
+_LANGUAGES = ("source", "pivot", "target")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A job's utterances and what is to be asked for each: a sentence and its key, None where nothing is said."""
+
+    utterances: Sequence[Mapping[str, Any]]
+    sentences: Sequence[tuple[str, Sentence] | None]
 
 
 def run(jobs: Sequence[Job], engine: Engine[Sentence, Translation]) -> list[Outcome]:
-    """Input `transcript`, `glossary` where given; params `source`, `pivot`, `target`; output `translation`."""
-    return [attempt(lambda job=job: _one(job, engine), job) for job in jobs]  # type: ignore[misc]
+    """Input `transcript`, `glossary` where given; params `source`, `pivot`, `target`; output `translation`.
+
+    Whatever the batch's cache does not know goes to the engine in one call, each sentence once.
+    An utterance that fails fails its own job alone.
+    """
+    asked: dict[int, _Asked] = {}
+    outcomes: list[Outcome] = [attempt(partial(_ask, job, engine, asked, index), job) for index, job in enumerate(jobs)]
+    wanted = {name: one for each in asked.values() for name, one in filter(None, each.sentences)}
+    known, failed = _translated(wanted, engine, next((job.cache for job in jobs if job.cache), None))
+    for index, each in asked.items():
+        outcomes[index] = attempt(partial(_write, jobs[index], each, known, failed), jobs[index])
+        jobs[index].progress(1.0)
+    return outcomes
 
 
-def _one(job: Job, engine: Engine[Sentence, Translation]) -> Facts:
-    transcript = json.loads(job.inputs["transcript"].read_text("utf-8"))
-    params = job.params
-    utterances: list[dict[str, Any]] = transcript["utterances"]
-    sentences = [Sentence(one["text"], params["source"], params["target"], params.get("pivot")) for one in utterances]
+def _ask(job: Job, engine: Engine[Sentence, Translation], asked: dict[int, _Asked], index: int) -> Facts:
+    utterances = _utterances(job.inputs["transcript"])
+    source, pivot, target = (job.params.get(name) for name in _LANGUAGES)
+    pairs = glossary.read(job.inputs["glossary"]) if "glossary" in job.inputs else ()
+    others = {name: value for name, value in job.params.items() if name not in _LANGUAGES}
+    sentences: list[tuple[str, Sentence] | None] = []
+    for utterance in utterances:
+        text = " ".join(utterance["text"].split())
+        sentence = Sentence(text, str(source), str(target), pivot or None, occurring(text, pairs))
+        name = key(engine.name, engine.revision(), others, source, pivot or None, target, text, sentence.glossary)
+        sentences.append((name, sentence) if text else None)
+    asked[index] = _Asked(utterances, sentences)
+    return {}
+
+
+def _translated(
+    wanted: Mapping[str, Sentence], engine: Engine[Sentence, Translation], cache: Path | None
+) -> tuple[dict[str, Translation], dict[str, Exception]]:
+    """Translations and failures by key, out of the cache where it has them."""
+    failed: dict[str, Exception] = {}
+    with Memory(cache) as memory:
+        known = memory.recall(wanted)
+        fresh = {name: sentence for name, sentence in wanted.items() if name not in known}
+        made: dict[str, Translation] = {}
+        for name, answer in zip(fresh, engine.run(list(fresh.values())) if fresh else [], strict=True):
+            if isinstance(answer, Exception):
+                failed[name] = answer
+            else:
+                made[name] = answer
+        memory.learn(made)
+    return {**known, **made}, failed
+
+
+def _write(job: Job, asked: _Asked, known: Mapping[str, Translation], failed: Mapping[str, Exception]) -> Facts:
     lines = []
-    for utterance, answer in zip(utterances, engine.run(sentences) if sentences else [], strict=True):
-        if isinstance(answer, Exception):
-            raise DubdError(str(answer), file=utterance["id"], stage=job.stage)
+    for utterance, one in zip(asked.utterances, asked.sentences, strict=True):
+        if one and one[0] in failed:
+            error = failed[one[0]]
+            if isinstance(error, DubdError):
+                raise error
+            raise DubdError(f"utterance {utterance['id']}: {error}", file=job.task, stage=job.stage)
+        made = known[one[0]] if one else Translation("")
         lines.append(
             {
-                **{key: utterance[key] for key in ("id", "start", "end", "speaker")},
+                **{name: utterance[name] for name in ("id", "start", "end", "speaker")},
                 "source": utterance["text"],
-                "pivot": answer.pivot,
-                "text": answer.text,
-                "alternatives": list(answer.alternatives),
+                "pivot": made.pivot,
+                "text": made.text,
+                "alternatives": list(made.alternatives),
             }
         )
-    made = {"source": params["source"], "target": params["target"], "utterances": lines}
-    job.outputs["translation"].write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return {"utterances": len(lines)}
+    done = {"source": job.params["source"], "target": job.params["target"], "utterances": lines}
+    job.outputs["translation"].write_text(json.dumps(done, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    before = sum(len(line["source"]) for line in lines)
+    return {
+        "utterances": len(lines),
+        "characters": before,
+        "length": round(sum(len(line["text"]) for line in lines) / before, 3) if before else None,
+    }
+
+
+def _utterances(path: Path) -> list[dict[str, Any]]:
+    """The transcript's utterances; DubdError where a hand edit left something that cannot be read."""
+    try:
+        utterances = json.loads(path.read_text(encoding="utf-8"))["utterances"]
+    except json.JSONDecodeError as error:
+        raise DubdError(f"line {error.lineno}: {error.msg}", file=path, remedy="mend it, or remove it") from error
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise DubdError("not a transcript", file=path, remedy="remove it, and it is made again") from error
+    for number, one in enumerate(utterances, 1):
+        if not (isinstance(one, dict) and isinstance(one.get("text"), str) and {"start", "end"} <= one.keys()):
+            raise DubdError(f"utterance {number} lacks its text or times", file=path, remedy="mend it, or remove it")
+    return [{"id": f"{number}", "speaker": "S1", **one} for number, one in enumerate(utterances, 1)]

@@ -1,0 +1,101 @@
+"""Keep names, addresses and glossary terms out of a rule-based translator's reach: a word it cannot know stands in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+_LETTERS: Final = "bcdfghjklmnpqrstvwxz"  # no vowels: no dictionary has an ending for it
+_STEM: Final = "Xqz"
+_HOLDER: Final = re.compile(rf"{_STEM}[{_LETTERS}]{{2}}", re.IGNORECASE)
+_VERBATIM: Final = re.compile(
+    r"""(?<!\w)(?:
+        (?:https?://|www\.)[^\s<>"]+[^\s<>".,;:!?)\]]   # addresses of pages
+      | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                    # of people
+      | [@\#][A-Za-z_]\w*                               # handles and tags
+      | [\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|dev|eu|uk|es|de|fr|in)(?!\w)
+      | [A-Za-z]*\d+[A-Za-z]+[\w-]*(?<!\dst)(?<!\dnd)(?<!\drd)(?<!\dth) | [A-Za-z]+-?\d[\w-]*   # H264, mp4, COVID-19
+      | \w+(?:/\w+)+                                    # and/or, 24/7, 10/12/2023
+      | [^\W\d_]\+\+ | \S*[~^{}<>\\|]\S*
+    )""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Shielded:
+    """A text with stand-ins, and for each of them what was there and what shall be."""
+
+    text: str
+    held: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def intact(self, translated: str) -> bool:
+        """Whether every stand-in came through, once."""
+        return sorted(found.lower() for found in _HOLDER.findall(translated)) == sorted(self.held)
+
+    def restore(self, translated: str, *, original: bool = False) -> str:
+        """`translated` with the target terms in place of the stand-ins, or with the `original` ones."""
+        return _HOLDER.sub(lambda found: self.held[found.group().lower()][0 if original else 1], translated)
+
+    def around(self) -> tuple[list[str], list[str]]:
+        """The texts between the stand-ins (one more than these), and the stand-ins."""
+        return _HOLDER.split(self.text), _HOLDER.findall(self.text)
+
+
+def shield(text: str, glossary: Iterable[tuple[str, str]] = (), names: Iterable[str] = ()) -> Shielded:
+    """`text` with stand-ins for glossary terms (longest first, whole words), addresses, codes and `names`.
+
+    A term's rendering takes the case of what it stands for: Capital, ALL CAPITALS or as the glossary has it.
+    """
+    held: dict[str, tuple[str, str]] = {}
+
+    def holder(found: str, rendering: str) -> str:
+        if len(held) == len(_LETTERS) ** 2:
+            return found
+        first, second = divmod(len(held), len(_LETTERS))
+        name = f"{_STEM}{_LETTERS[first]}{_LETTERS[second]}"
+        held[name.lower()] = (found, rendering)
+        return name if found[:1].isupper() else name.lower()
+
+    text = _HOLDER.sub(lambda found: holder(found.group(), found.group()), text)  # what looks like one already
+    terms = sorted((pair for pair in glossary if pair[0].strip()), key=lambda pair: (-len(pair[0]), pair))
+    rendering = {" ".join(source.split()).casefold(): target.strip() for source, target in reversed(terms)}
+    if terms:
+        text = _words(source for source, _ in terms).sub(
+            lambda found: holder(found.group(), _cased(found.group(), rendering[_key(found.group())])), text
+        )
+    text = _outside(text, lambda part: _VERBATIM.sub(lambda found: holder(found.group(), found.group()), part))
+    known = sorted(set(names), key=lambda name: (-len(name), name))
+    if known:
+        pattern = _words(known, exact=True)
+        text = _outside(text, lambda part: pattern.sub(lambda found: holder(found.group(), found.group()), part))
+    return Shielded(text, held)
+
+
+def occurring(text: str, glossary: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The pairs of `glossary` whose source term is in `text`, in a stable order."""
+    return tuple(sorted(pair for pair in glossary if pair[0].strip() and _words([pair[0]]).search(text)))
+
+
+def _key(found: str) -> str:
+    return " ".join(found.split()).casefold()
+
+
+def _words(terms: Iterable[str], *, exact: bool = False) -> re.Pattern[str]:
+    """Any of `terms` as whole words, the first that fits; spaces match any white space."""
+    choices = "|".join(r"\s+".join(map(re.escape, term.split())) for term in terms)
+    return re.compile(rf"(?<!\w)(?:{choices})(?!\w)", 0 if exact else re.IGNORECASE)
+
+
+def _cased(found: str, rendering: str) -> str:
+    if len(found) > 1 and found.isupper() and any(letter.islower() for letter in rendering):
+        return rendering.upper()
+    return rendering[:1].upper() + rendering[1:] if found[:1].isupper() else rendering
+
+
+def _outside(text: str, change: Callable[[str], str]) -> str:
+    """`text` changed everywhere but in the stand-ins."""
+    parts, holders = _HOLDER.split(text), [*_HOLDER.findall(text), ""]
+    return "".join(change(part) + holder for part, holder in zip(parts, holders, strict=True))

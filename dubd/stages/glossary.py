@@ -1,0 +1,49 @@
+"""A glossary: how a person wants terms rendered, as a .csv file of source and target."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from dubd.errors import DubdError
+
+_HEADERS = {"source", "term", "from", "original"}
+
+
+def read(path: Path) -> tuple[tuple[str, str], ...]:
+    """The (source term, target term) pairs of `path`, in the file's order.
+
+    A line is `source,target[,note]`; a header `source,target` may come first, lines with # are comments.
+    Raises DubdError with the line where a column is missing, or a term is given two renderings.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DubdError("not UTF-8 text", file=path, remedy="save the glossary as UTF-8 .csv") from error
+    pairs: dict[str, tuple[str, str, int]] = {}
+    lines = text.splitlines()
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            row = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True))]
+        except csv.Error as error:
+            raise DubdError(f"line {number}: {error}", file=path, remedy="see to the quotes") from error
+        if line is first and row[0].lower() in _HEADERS:
+            continue
+        if len(row) < 2 or not row[0] or not row[1]:
+            raise DubdError(
+                f"line {number}: no source and target in {line.strip()[:60]!r}",
+                file=path,
+                remedy="write source,target on each line",
+            )
+        source, target = row[:2]
+        known = pairs.get(source.casefold())
+        if known and known[1] != target:
+            raise DubdError(
+                f"line {number}: {source!r} has another rendering on line {known[2]}", file=path, remedy="keep one"
+            )
+        pairs[source.casefold()] = (source, target, number)
+    return tuple((source, target) for source, target, _ in pairs.values())

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dubd.engines import apertium
+from dubd.engines.apertium import Apertium
+from dubd.engines.contract import Sentence, Translation
+
+installed = pytest.mark.skipif(Apertium.missing() is not None, reason=f"needs: {Apertium.missing()}")
+
+
+def spanish(*texts: str, glossary: tuple[tuple[str, str], ...] = ()) -> list[str]:
+    made = Apertium().run([Sentence(text, "en", "es", None, glossary) for text in texts])
+    assert all(isinstance(one, Translation) for one in made), made
+    return [one.text for one in made if isinstance(one, Translation)]
+
+
+@installed
+def test_it_translates_a_batch_in_order() -> None:
+    assert spanish("Good morning.", "I am from Barcelona.") == ["Buenos días.", "Soy de Barcelona."]
+
+
+@installed
+def test_numbers_names_and_addresses_survive() -> None:
+    kept = ["3.5", "1,000", "$20", "10:30", "50%", "ann@example.org", "www.example.com", "Jordi Mas", "H264", "a/b"]
+    made = spanish(*(f"We have seen {one} in the house." for one in kept))
+    assert [one for one, text in zip(kept, made, strict=True) if one not in text] == []
+
+
+@installed
+def test_characters_of_its_stream_format_are_only_text() -> None:
+    odd = ["{", "^a$", "\\", "<b>", "~x~", "@", "/", "#1", "[]", ".[][", "Xqzbb"]
+    made = spanish(*(part for one in odd for part in (f"The {one} is here.", "Good morning.")))
+    assert [one for one, text in zip(odd, made[::2], strict=True) if one not in text] == []
+    assert set(made[1::2]) == {"Buenos días."}
+
+
+@installed
+def test_spanish_opens_questions_and_exclamations() -> None:
+    assert spanish("Do you speak English? Wow! Yes.") == ["¿Hablas inglés? ¡Uau! Sí."]
+
+
+@installed
+def test_surnames_that_are_common_words_are_not_translated() -> None:
+    (text,) = spanish("I saw Mark Baker, Dr. Smith and Tim Cook in the White House.")
+    assert all(name in text for name in ("Mark Baker", "Smith", "Tim Cook"))
+    assert "Casa Blanca" in text
+
+
+@installed
+def test_names_written_small_are_known() -> None:
+    (text,) = spanish("I live in london.")
+    assert "Londres" in text
+
+
+@installed
+def test_a_term_of_the_glossary_is_rendered_so() -> None:
+    glossary = (("machine learning", "aprendizaje automático"),)
+    (text,) = spanish("Machine learning is great.", glossary=glossary)
+    assert text.startswith("Aprendizaje automático es")
+
+
+@installed
+def test_nothing_becomes_nothing() -> None:
+    assert spanish("", "...", "Good morning.")[::2] == ["", "Buenos días."]
+
+
+@installed
+def test_one_language_that_it_lacks_fails_alone() -> None:
+    made = Apertium().run([Sentence("Hi.", "en", "kn"), Sentence("Good morning.", "en", "es")])
+    assert isinstance(made[0], ValueError) and "eng-kn" in str(made[0])
+    assert made[1] == Translation("Buenos días.")
+
+
+@installed
+def test_a_pivot_is_told() -> None:
+    (made,) = Apertium().run([Sentence("Buenos días, Xavier.", "es", "es", "en")])
+    assert isinstance(made, Translation)
+    assert made.pivot == "Good morning, Xavier."
+    assert made.text == "Buenos días, Xavier."
+
+
+def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "apertium-eng-kn" in str(Apertium.refuses("en", "kn"))
+    monkeypatch.setattr(apertium, "which", lambda _: None)
+    assert Apertium.missing() == "apt-get install apertium-eng-spa"
+
+
+@pytest.mark.skipif(shutil.which("apertium") is None, reason="needs apertium")
+def test_the_revision_is_that_of_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "apertium-eng-xxx").mkdir()
+    data = tmp_path / "apertium-eng-xxx" / "eng-xxx.autobil.bin"
+    monkeypatch.setattr(apertium, "_MODES", tmp_path / "modes")
+    seen = set()
+    for content in (b"1", b"2"):
+        data.write_bytes(content)
+        apertium._installed.cache_clear()
+        seen.add(Apertium.revision())
+    apertium._installed.cache_clear()
+    assert len(seen) == 2

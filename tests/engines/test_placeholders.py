@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dubd.engines.placeholders import occurring, shield
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "www.example.com/a?b=1",
+        "ann@example.org",
+        "https://example.org/x_y",
+        "@dubd",
+        "#dub",
+        "H264",
+        "mp4",
+        "24/7",
+        "C++",
+    ],
+)
+def test_what_must_stay_verbatim_is_out_of_reach(kept: str) -> None:
+    shielded = shield(f"Please see {kept}, my friend.")
+    assert kept not in shielded.text
+    assert shielded.restore(shielded.text) == f"Please see {kept}, my friend."
+
+
+def test_the_longest_term_wins_and_only_whole_words_count() -> None:
+    glossary = (("learning", "X"), ("machine learning", "aprendizaje automático"))
+    shielded = shield("Machine  learning beats learnings and learning.", glossary)
+    assert shielded.restore(shielded.text) == "Aprendizaje automático beats learnings and X."
+
+
+@pytest.mark.parametrize(
+    ("found", "rendered"), [("pear", "pera verde"), ("Pear", "Pera verde"), ("PEAR", "PERA VERDE")]
+)
+def test_a_rendering_takes_the_case_of_what_it_stands_for(found: str, rendered: str) -> None:
+    shielded = shield(f"a {found}", (("pear", "pera verde"),))
+    assert shielded.restore(shielded.text) == f"a {rendered}"
+
+
+def test_names_go_only_where_they_are_written_so() -> None:
+    shielded = shield("Tim Cook can cook", names=["Tim Cook"])
+    assert shielded.text.endswith("can cook")
+    assert not shielded.text.startswith("Tim")
+
+
+def test_a_lost_or_doubled_stand_in_is_noticed() -> None:
+    shielded = shield("see H264 and mp4")
+    assert shielded.intact(shielded.text)
+    assert not shielded.intact("ver y")
+    assert not shielded.intact(shielded.text * 2)
+
+
+def test_only_terms_in_the_text_occur() -> None:
+    pairs = (("pear", "pera"), ("apple", "manzana"))
+    assert occurring("An Apple a day, no spear", pairs) == (("apple", "manzana"),)
+
+
+@given(st.text(alphabet="aB1./@#~^[{ Xqz'bc", max_size=40))
+def test_restoring_the_shielded_text_gives_the_text_back(text: str) -> None:
+    shielded = shield(text)
+    assert shielded.restore(shielded.text) == text
+    assert shielded.restore(shielded.text, original=True) == text
+    assert shielded.intact(shielded.text)
