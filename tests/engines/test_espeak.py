@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.ndimage import percentile_filter
 from scipy.signal import resample_poly
 
 from dubd.engines.contract import Line, Spoken
@@ -77,6 +78,20 @@ def test_a_voice_that_does_not_exist_fails_alone() -> None:
     assert isinstance(bad, Exception)
     assert "nowhere" in str(bad)
     assert isinstance(good, Spoken)
+
+
+def test_no_burst_stands_out_as_a_click() -> None:
+    """No jump of a mastered dub is over .05 and eight times the 90th percentile of those within 5 ms."""
+    for text in ("Y quiero esta ciudad.", "Creo que puede crecer.", "Queda aquí, que Paco y Pepe toquen."):
+        spoken = said(Line(text, "es", "auto", 1.2, 116.0))
+        jumps = np.abs(np.diff(resample_poly(spoken.samples * 3.5, 320, 441)))
+        alone = (jumps > 0.05) & (jumps > 8 * percentile_filter(jumps, 90, size=160))
+        assert not alone.any()
+
+
+def test_languages_are_known_by_their_codes() -> None:
+    assert Espeak.refuses("en", "es") is Espeak.refuses("en", "pt-BR") is Espeak.refuses("en", "hi") is None
+    assert "no voice 'qq'" in str(Espeak.refuses("en", "qq"))
 
 
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="no espeak-ng command to compare with")
