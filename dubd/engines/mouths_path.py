@@ -62,8 +62,8 @@ def openings(reach: tuple[float, float, float], target: MouthTarget, frames: Ind
 def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTarget, rate: float) -> MouthPath:
     """One library mouth for each of the consecutive `frames` (m,), which index the shape's own frames.
 
-    The mouths before the first and after the last frame are the source's own: the path leaves and
-    joins them smoothly.
+    Where the face goes on before the first and after the last frame, the mouths there are the source's
+    own: the path leaves and joins them smoothly.
     """
     pictures = shape.frames[frames]
     gap, width = shape.gap[members], shape.width[members]
@@ -88,15 +88,17 @@ def choose(shape: MouthShape, members: Indices, frames: Indices, target: MouthTa
         apart = source[after][:, None] - source[before][None]
         return np.asarray(STEP * change * np.where(np.abs(apart) <= 2, NEIGHBOUR, 1.0) + HOLD * (apart == 0))
 
-    own = np.arange(len(source))
-    total = cost[0, near[0]] + step(own[max(0, frames[0] - 1)][None], members[near[0]])[:, 0]
+    total = cost[0, near[0]]
+    if shape.has(int(pictures[0]) - 1):
+        total = total + step(frames[:1] - 1, members[near[0]])[:, 0]
     back: list[Indices] = []
     for row in range(1, len(frames)):
         reach = step(members[near[row - 1]], members[near[row]]) + total[None]
         best = reach.argmin(1)
         back.append(best)
         total = cost[row, near[row]] + reach[np.arange(count), best]
-    total = total + step(own[min(len(own) - 1, frames[-1] + 1)][None], members[near[-1]])[:, 0]
+    if shape.has(int(pictures[-1]) + 1):
+        total = total + step(frames[-1:] + 1, members[near[-1]])[:, 0]
     at = int(total.argmin())
     path = [at]
     for best in reversed(back):

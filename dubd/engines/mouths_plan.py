@@ -142,8 +142,11 @@ def _move(
             bend, jaw = wanted - shape.gap[frames], np.zeros(len(run))
         made.wanted += wanted.tolist()
         made.got += got.tolist()
-        edge = np.minimum(np.arange(len(run)), np.arange(len(run))[::-1]) + 1
-        weight = np.minimum(1.0, edge / (RAMP + 1))
+        ramp = np.arange(1, len(run) + 1) / (RAMP + 1)
+        before, after = (shape.has(int(frame)) for frame in (run[0] - 1, run[-1] + 1))
+        # At the edge of a shot there is no own mouth to fade from or to.
+        weight = np.minimum(np.minimum(1.0, ramp if before else 1.0), ramp[::-1] if after else 1.0)
+        weight = np.broadcast_to(weight, len(run))
         for place, frame in enumerate(run):
             made.steps[int(frame)] = Step(
                 shape, int(frames[place]), chosen[place], float(jaw[place]), float(bend[place]), float(weight[place])

@@ -52,6 +52,11 @@ class MouthShape:
         """Distance between the outer eye corners in the picture, in pixels (n,)."""
         return np.asarray(1 / np.abs(self.scale))
 
+    def has(self, frame: int) -> bool:
+        """Whether this face is seen in that frame of the picture."""
+        at = int(np.searchsorted(self.frames, frame))
+        return at < len(self.frames) and int(self.frames[at]) == frame
+
     def mouths(self) -> Array:
         """The compared points, flat (n, 14), relative to their own nose base so that a nod is no change."""
         return (self.points[:, MOUTH] - self.points[:, BASE : BASE + 1]).reshape(len(self.frames), -1)
