@@ -21,13 +21,12 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.graph.stand import Desk
-
 from dubd.graph.state import FILE
 from dubd.graph.steps import plan_step, steps
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
+from tests.graph.stand import Desk
 
 
 def prepare(root: Path, count: int, segments: int) -> Path:

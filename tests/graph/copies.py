@@ -74,6 +74,7 @@ class Copier:
         return set()
 
     def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+        del heard
         for ticket in tickets:
             name = ticket.task.partition(":")[2]
             copy(name, ticket.inputs["in"], ticket.outputs["out"], self.seconds[name])
@@ -108,7 +109,7 @@ def build(folder: Path, tasks: list[dict[str, Any]]) -> int:
     dependency = Dependency(Shards, str(folder.parent), ContentChecker)
     control = TaskControl(made)
     control.process(None)
-    run = Build(dependency, control, lambda event: None)
+    run = Build(dependency, control, lambda _: None)
     signal.signal(signal.SIGTERM, lambda *_: run.stop())
     run.start()
     scheduler = Scheduler(Copier({task["name"]: task["seconds"] for task in tasks}))

@@ -35,7 +35,7 @@ class Stand:
         self.segments = segments
         self.ran: list[str] = []
         self.fail: dict[str, DubdError] = {}
-        self.during: Callable[[Ticket], None] = lambda ticket: None
+        self.during: Callable[[Ticket], None] = lambda _: None
         self.delay = 0.0
         self._guard = threading.Lock()
 
@@ -46,6 +46,7 @@ class Stand:
         return set()
 
     def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+        del heard
         return [self.one(ticket) for ticket in tickets]
 
     def one(self, ticket: Ticket) -> Outcome:

@@ -140,7 +140,7 @@ class TestFaults:
             ("{engine: turn}", "{engine: turn, glossary: no.csv}", 4, ["no glossary at", "relative to the rule file"]),
             ("{engine: lips}", "{engine: absent}", 7, ["lipsync", "cannot run here", "pip install absent"]),
             ("  speak:", "  speek:", 5, ["'speek'", "did you mean speak?"]),
-            ("source: en", "sorce: en", 1, ["languages.source is missing"]),
+            ("source: en", "sorce: en", 1, ["'sorce'", "did you mean source?"]),
             (
                 "source: en, target: es",
                 "source: kn, target: hi",
