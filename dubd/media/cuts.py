@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from dubd.media.sound import HOP, silences
 
@@ -16,7 +18,8 @@ _LONG_PAUSE: Final = 0.3  # s: from here on a silence is as good as any
 _STEP: Final = 1.0  # s between the places tried in a long silence, and for a fixed cut
 _SHORT_COST: Final = 0.5  # for a pause of `_PAUSE`, against 1 for a segment at its longest
 _FIXED_COST: Final = 25.0  # more than any length of segments between silences can cost
-_LOUD_COST: Final = 1.0  # for a fixed cut at the loudest moment, against the quietest
+_NEARBY: Final = 2.0  # s by which a fixed cut may move to a quieter moment
+_QUIETER: Final = 6.0  # dB that are worth moving for
 _SHOT_GAIN: Final = 0.3  # a shot change inside the silence
 _TOO_SHORT_COST: Final = 100.0  # only where no other way is left, for instance 35 s at 20 to 30 s
 
@@ -54,7 +57,7 @@ def cuts(
     shot changes in seconds. The cheapest way through all places is found by dynamic programming, so the
     answer is the best for the whole programme, and depends on nothing but the arguments.
     """
-    places = [_Place(0.0, "start", 0.0), *_places(spoken, level, length, wanted, shots), _Place(length, "end", 0.0)]
+    places = [_Place(0.0, "start", 0.0), *_places(spoken, length, wanted, shots), _Place(length, "end", 0.0)]
     times = [place.at for place in places]
     best, before = [0.0] + [float("inf")] * (len(places) - 1), [0] * len(places)
     for here in range(1, len(places)):
@@ -66,7 +69,41 @@ def cuts(
     while here:
         chosen.append(Cut(places[here].at, places[here].kind))
         here = before[here]
-    return chosen[::-1]
+    return _respaced(chosen[::-1], level, wanted)
+
+
+def _respaced(found: list[Cut], level: np.ndarray, wanted: Lengths) -> list[Cut]:
+    """Fixed cuts in a row spread evenly at about the target, each at the quietest moment nearby.
+
+    The search counts each fixed cut as a harm, so it leaves the longest segments that are allowed.
+    """
+    spread: list[Cut] = []
+    start, fixed = 0.0, False
+    for cut in found:
+        if cut.kind == "fixed":
+            fixed = True
+            continue
+        parts = max(math.ceil((cut.at - start) / wanted.max), round((cut.at - start) / wanted.target)) if fixed else 1
+        previous = start
+        for part in range(1, parts):
+            even = start + (cut.at - start) * part / parts
+            earliest = max(previous + wanted.min, cut.at - (parts - part) * wanted.max, even - _NEARBY)
+            latest = min(previous + wanted.max, cut.at - (parts - part) * wanted.min, even + _NEARBY)
+            previous = _quietest(level, min(max(even, earliest), max(earliest, latest)), earliest, latest)
+            spread.append(Cut(previous, "fixed"))
+        spread.append(cut)
+        start, fixed = cut.at, False
+    return spread
+
+
+def _quietest(level: np.ndarray, even: float, earliest: float, latest: float) -> float:
+    """The quietest 50 ms between two times where it is quieter by far than at `even`, else `even`."""
+    first, end = math.ceil(earliest / HOP), min(len(level), math.floor(latest / HOP))
+    if not first < round(even / HOP) < end:
+        return even
+    smooth = uniform_filter1d(level[first:end].astype(np.float64), 5)
+    at = int(smooth.argmin())
+    return (first + at) * HOP if smooth[at] < smooth[round(even / HOP) - first] - _QUIETER else even
 
 
 def _length_cost(length: float, wanted: Lengths) -> float:
@@ -77,9 +114,7 @@ def _length_cost(length: float, wanted: Lengths) -> float:
     return ((length - wanted.target) / max(reach, 1e-3)) ** 2
 
 
-def _places(
-    spoken: np.ndarray, level: np.ndarray, length: float, wanted: Lengths, shots: Sequence[float]
-) -> list[_Place]:
+def _places(spoken: np.ndarray, length: float, wanted: Lengths, shots: Sequence[float]) -> list[_Place]:
     """Everywhere a cut may fall, in order: the silences, and a grid of fixed cuts to fall back on."""
     found = []
     changes = sorted(shots)
@@ -92,11 +127,6 @@ def _places(
             _Place(float(at), "silence", weak - _SHOT_GAIN)
             for at in changes[bisect_left(changes, start) : bisect_left(changes, end)]
         ]
-    if len(level):
-        quiet, loud = (float(value) for value in np.percentile(level, [5, 95]))
-        step = _STEP if wanted.min >= 2 * _STEP else wanted.min / 2
-        for k in range(1, int(length / step) + 1):
-            heard = level[min(len(level) - 1, round(k * step / HOP))]
-            share = min(1.0, max(0.0, (float(heard) - quiet) / (loud - quiet))) if loud - quiet > 6 else 0.0
-            found.append(_Place(k * step, "fixed", _FIXED_COST + _LOUD_COST * share))
+    step = min(_STEP, wanted.min / 2)
+    found += [_Place(k * step, "fixed", _FIXED_COST) for k in range(1, int(length / step) + 1)]
     return sorted((place for place in found if 0 < place.at < length), key=lambda place: (place.at, place.cost))

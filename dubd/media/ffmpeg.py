@@ -34,7 +34,7 @@ _BLOCK: Final = 1 << 16  # sample frames a block: 1.4 s at 48 kHz, small enough 
 _LAST_LINES: Final = 40
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 _UNWRITTEN: Final = ("Error writing trailer", "Error closing file")  # with either, ffmpeg 5.1 still exits with 0
-_OUR_OWN_EXIT: Final = re.compile(r"Conversion failed!|Error while filtering|Exiting")
+_OUR_OWN_EXIT: Final = re.compile(r"Conversion failed!|Error while (filtering|processing)|Exiting")
 _SAYS_NOTHING: Final = "Invalid data found when processing input"
 _ORIGIN: Final = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\]\s*")
 
@@ -62,6 +62,15 @@ def probe(path: Path | str) -> dict[str, Any]:
     return found
 
 
+def seek_before(seconds: float) -> tuple[str, ...]:
+    """Input options that start reading at the keyframe before `seconds`, counted from the file's own start.
+
+    Frames keep the times that the container gives them: `-start_at_zero` would count from the first
+    stream that is mapped, which is another one for picture and sound.
+    """
+    return ("-copyts", "-noaccurate_seek", "-ss", f"{seconds:.6f}") if seconds > 0 else ("-copyts",)
+
+
 def packets(path: Path | str, index: int) -> Iterator[tuple[int | None, int | None, int | None, bool]]:
     """(pts, dts, duration, is a keyframe) of every packet of a stream in file order, in ticks of its time base.
 
@@ -72,10 +81,22 @@ def packets(path: Path | str, index: int) -> Iterator[tuple[int | None, int | No
     with _Child(command, stage=None, file=path, reads=True) as child:
         assert child.stdout
         for line in child.stdout:
-            pts, dts, duration, flags = line.decode("ascii").rstrip().split(",")[:4]
+            if not line.strip():
+                continue  # the place of side data
+            pts, dts, duration, flags = line.decode("ascii").split(",")[:4]
             if "D" not in flags:
                 yield _ticks(pts), _ticks(dts), _ticks(duration), "K" in flags
         child.finish()
+
+
+def first_frame(path: Path | str, index: int) -> int | None:
+    """When the first frame that a decoder gives is shown or heard, in ticks of the stream's time base; None unknown."""
+    entries = ("-read_intervals", "%+#8", "-show_entries", "frame=best_effort_timestamp", "-of", "csv=p=0")
+    command = ("ffprobe", "-v", "error", "-select_streams", str(index), *entries, url(path))
+    with _Child(command, stage=None, file=path, reads=True) as child:
+        assert child.stdout
+        found = [_ticks(line.decode("ascii").strip(" ,\n")) for line in child.stdout]
+    return next((at for at in found if at is not None), None)
 
 
 def run(

@@ -34,11 +34,13 @@ def levels(blocks: Iterable[np.ndarray], rate: int) -> np.ndarray:
     state = np.zeros_like(sosfilt_zi(band))
     left, parts = np.zeros(0), [np.zeros(0, np.float32)]
     for block in blocks:
+        if not block.size:
+            continue
         heard, state = sosfilt(band, block.reshape(-1), zi=state)
         heard = np.concatenate([left, heard])
         whole = len(heard) // hop * hop
         left = heard[whole:]
-        power = (heard[:whole].reshape(-1, hop) ** 2).mean(axis=1)
+        power = (heard[:whole].reshape(whole // hop, hop) ** 2).mean(axis=1)
         parts.append((10 * np.log10(power + 1e-12)).astype(np.float32))
     return np.concatenate(parts)
 

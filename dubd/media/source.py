@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from dubd.errors import DubdError, Exit
-from dubd.media.ffmpeg import packets
+from dubd.media.ffmpeg import first_frame, packets
 from dubd.media.timeline import nearest_broadcast_rate
 
 _HDR: Final = ("smpte2084", "arib-std-b67")  # PQ and HLG
@@ -23,6 +23,7 @@ _STILL: Final = Fraction(25)  # the rate for a picture that hardly moves: lips n
 _SLOWEST, _FASTEST = Fraction(5), Fraction(120)
 _INDEXED: Final = ("mov", "matroska")  # containers that seek to a keyframe before the wanted time
 _PREROLL: Final = 1.0  # s decoded ahead of a segment, so that open GOPs and sound decoders have settled
+_GRID: Final = {"opus": 120}  # RFC 6716: frames of 2.5 ms and multiples. AAC, MP3, AC-3, Vorbis, PCM: of 64 samples
 _HEADER_MAY_LIE: Final = 1.0  # s: a header that is further off its packets is wrong, not early
 
 
@@ -126,7 +127,9 @@ def rate(stream: Mapping[str, Any], seen: Scan) -> Fraction:
     if seen.variable:
         if _SLOWEST <= nominal <= 60 and average <= nominal * Fraction(101, 100) and nominal <= 2 * average:
             return nominal
-        return nearest_broadcast_rate(Fraction(1 / float(np.median(np.diff(seen.times)))))
+        steps = np.diff(seen.times)
+        usual = steps[np.abs(steps / np.median(steps) - 1) < 0.25]  # their mean, since times may be whole milliseconds
+        return nearest_broadcast_rate(Fraction(1 / float(usual.mean())))
     if abs(nominal / average - 1) < Fraction(1, 100) and nominal <= _FASTEST:
         return nominal
     near = nearest_broadcast_rate(average)
@@ -149,7 +152,9 @@ def picture_end(stream: Mapping[str, Any], seen: Scan, frame_rate: Fraction) -> 
     return says if 0 < end - says < _HEADER_MAY_LIE else end
 
 
-def describe(stream: Mapping[str, Any], found: Mapping[str, Any], seen: Scan, frame_rate: Fraction) -> dict[str, Any]:
+def describe(
+    stream: Mapping[str, Any], found: Mapping[str, Any], seen: Scan, frame_rate: Fraction, origin: float
+) -> dict[str, Any]:
     """The picture as plan.json has it: size, aspect and colour as built (upright, even, tone-mapped)."""
     turned = rotation(stream)
     width, height = int(stream["width"]), int(stream["height"])
@@ -178,6 +183,7 @@ def describe(stream: Mapping[str, Any], found: Mapping[str, Any], seen: Scan, fr
         "full_range": full,
         "interlaced": interlaced,
         "color": _HDTV if hdr or rgb else {**color, "range": "tv"},
+        "origin": round(origin, 6),
         "first_pts": round(float(seen.times[0]), 3),
         "preroll": _preroll(found, seen),
         "copy": stream["codec_name"] == "h264"
@@ -185,6 +191,26 @@ def describe(stream: Mapping[str, Any], found: Mapping[str, Any], seen: Scan, fr
         and even
         and seen.timed
         and not (full or interlaced),
+    }
+
+
+def describe_sound(path: Path, stream: Mapping[str, Any], origin: float) -> dict[str, Any]:
+    """The sound as plan.json has it; `first_pts` is that of the first sample that is heard.
+
+    `grid`, where the container's times are too coarse to place a sample (Matroska: whole milliseconds), is
+    the number of samples that every codec frame is a multiple of, by which its place can be told; else 0.
+    """
+    base = Fraction(stream["time_base"])
+    first = first_frame(path, int(stream["index"]))
+    start = float(stream.get("start_time") or 0) if first is None else float(first * base)
+    exact = base <= Fraction(1, 8_000)
+    return {
+        "index": int(stream["index"]),
+        "codec": stream["codec_name"],
+        "rate": int(stream["sample_rate"]),
+        "channels": int(stream["channels"]),
+        "first_pts": round(start - origin, 3),
+        "grid": 0 if exact else _GRID.get(stream["codec_name"], 64),
     }
 
 

@@ -50,23 +50,17 @@ def run(job: Job) -> Facts:
     job.progress(0.3)
 
     length = float(clock.seconds(frames))
-    level = _listen(path, int(audio["index"]), start, length)
+    level = _listen(path, int(audio["index"]), origin + start, start, length)
     spoken = speech(level)
     shots = [at - start for at in seen.shots if 0 < at - start < length]
     ends = cuts(spoken, level, length, Lengths(**job.params.get("segments") or {}), shots)
-    picture = source.describe(video, found, seen, rate)
+    picture = source.describe(video, found, seen, rate, origin)
     segments = _segments(ends, frames, clock)
     plan = {
         "source": {"sha256": digest, "bytes": path.stat().st_size},
         # A copied stream can only begin where the source does.
         "picture": {**picture, "copy": picture["copy"] and start == 0},
-        "sound": {
-            "index": int(audio["index"]),
-            "codec": audio["codec_name"],
-            "rate": int(audio["sample_rate"]),
-            "channels": int(audio["channels"]),
-            "first_pts": milliseconds(_seconds(audio.get("start_time")) - origin),
-        },
+        "sound": source.describe_sound(path, audio, origin),
         "start": start,
         "frames": frames,
         "samples": clock.sample_at(frames),
@@ -108,14 +102,15 @@ def _span(clip: dict[str, Any] | None, end: float, clock: Clock, path: Path) -> 
     return start, frames
 
 
-def _listen(path: Path, index: int, start: float, length: float) -> np.ndarray:
-    """Levels of the speech band over the programme, one each 10 ms, sound that starts late padded."""
-    seek = ("-ss", f"{start:.3f}", "-t", f"{length:.6f}")
+def _listen(path: Path, index: int, zero: float, start: float, length: float) -> np.ndarray:
+    """Levels of the speech band over the programme, one each 10 ms, sound that starts late padded.
+
+    `zero` is where the programme starts on the container's clock, `start` on the source's, in seconds.
+    """
+    chain = f"asetpts=round(PTS-{zero:.6f}/TB),aresample=async=1:first_pts=0,apad,atrim=end={length:.6f}"
     try:
-        blocks = ffmpeg.audio_blocks(
-            path, _LISTEN, stream=str(index), seek=seek, filters="aresample=async=1:first_pts=0"
-        )
-        return levels(blocks, _LISTEN)
+        seek = ffmpeg.seek_before(start - 1)
+        return levels(ffmpeg.audio_blocks(path, _LISTEN, stream=str(index), seek=seek, filters=chain), _LISTEN)
     except DubdError as error:
         raise DubdError(
             f"its sound cannot be read: {error.reason}", file=path, remedy=_WHOLE, exit=Exit.INPUT

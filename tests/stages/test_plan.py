@@ -72,7 +72,7 @@ class TestPlan:
         assert made["picture"]["rate"] == "25/1"
         assert (made["picture"]["width"], made["picture"]["height"]) == (64, 48)
         assert made["picture"]["copy"] is True
-        assert made["sound"] == {"index": 1, "codec": "aac", "rate": 44_100, "channels": 1, "first_pts": 0.0}
+        assert made["sound"] == {"index": 1, "codec": "aac", "rate": 44_100, "channels": 1, "first_pts": 0.0, "grid": 0}
         assert (made["start"], made["frames"], made["samples"]) == (0.0, 50, 96_000)
         assert made["segments"] == [
             {"id": "000", "start": 0.0, "end": 2.0, "first_frame": 0, "frames": 50, "first_sample": 0,
