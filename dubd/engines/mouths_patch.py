@@ -17,7 +17,8 @@ Area = tuple[int, int, int, int]
 
 BELOW = 0.67  # eye distances under the chin in which a moved jaw fades out
 SHRINK = 0.86  # of the jaw line about the mouth, so that the mask stays inside the face
-FEATHER = 0.28  # eye distances from the mask's edge to its full weight
+LIPS = np.arange(48, 60)
+MARGIN, ROOM = 0.05, 0.1  # eye distances around the lips that are replaced whole, and for the feather around that
 MAX_JAW = 0.23  # eye distances that a jaw may be moved
 MAX_SHIFT = 20.0  # levels that a mouth's colour may be moved
 COARSE = 4  # smooth fields are computed at a quarter of the size
@@ -105,26 +106,39 @@ def _laid(where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, bend: 
 
 
 def _mask(shape: MouthShape, to: int, of: int, where: Area) -> Plane:
-    """Weight of the laid mouth: 1 about the lips, falling smoothly to 0 inside the jaw and under the nose."""
+    """Weight of the laid mouth: 1 over its lips and those it replaces, 0 at the jaw and under the nose, smooth between.
+
+    A lip that shows through half is what gives a laid mouth away, so the feather begins outside both.
+    """
     import cv2
 
-    face = shape.points[of]
-    centre = face[48:68].mean(0)
-    outline = centre + (face[JAW[2:15]] - centre) * SHRINK
-    top = face[BASE, 1] + 0.02
+    face, own = shape.points[of], shape.points[to]
+    centre = face[LIPS].mean(0)
+    lips = np.concatenate([_wider(points[LIPS], MARGIN) for points in (face, own)])
+    outline = np.concatenate([centre + (face[JAW[2:15]] - centre) * SHRINK, _wider(lips, ROOM)])
+    top = min(face[BASE, 1], own[BASE, 1])
     outline[:, 1] = np.maximum(outline[:, 1], top)
-    at = shape.to_picture(to, outline) - np.array(where[:2])
     height, width = where[3] - where[1], where[2] - where[0]
-    inside = np.zeros((height // 2 + 1, width // 2 + 1), np.uint8)
-    hull = cv2.convexHull((at / 2 * 16).round().astype(np.int32))
-    cv2.fillConvexPoly(inside, hull, 255, shift=4)
-    inside[0] = inside[-1] = 0
-    inside[:, 0] = inside[:, -1] = 0
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    reach = np.float32(FEATHER * shape.eyes[to] / 2)
-    rise = np.clip((depth - 1) / reach, 0, 1)
+
+    def filled(points: Array, inside: int) -> Pixels:
+        plane = np.full((height // 2 + 1, width // 2 + 1), 255 - inside, np.uint8)
+        at = (shape.to_picture(to, points) - np.array(where[:2])) / 2
+        cv2.fillConvexPoly(plane, cv2.convexHull((at * 16).round().astype(np.int32)), inside, shift=4)
+        return plane
+
+    inside = filled(outline, 255)
+    inside[0] = inside[-1] = inside[:, 0] = inside[:, -1] = 0
+    to_edge = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 3) - 1, 0)
+    to_lips = cv2.distanceTransform(filled(lips, 0), cv2.DIST_L2, 3)
+    rise = to_edge / (to_edge + to_lips + np.float32(1e-3))
     half = rise * rise * (3 - 2 * rise)
     return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _wider(points: Array, by: float) -> Array:
+    """The points moved away from their middle by `by` eye distances."""
+    away = points - points.mean(0)
+    return np.asarray(points + by * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6))
 
 
 def _drop(base: Pixels, where: Area, shape: MouthShape, to: int, jaw: float) -> tuple[Pixels, Plane]:
