@@ -89,8 +89,10 @@ class Chain:
 
     def progress(self, task: str, fraction: float) -> None:
         assert task in self.running
+        assert 0 <= fraction <= 1
 
     def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+        assert seconds >= 0
         self.running.remove(task)
         self.ended.append((task, outcome))
 
