@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from dubd.errors import DubdError
-from dubd.media.ffmpeg import BITEXACT, YuvEncoder, color_args, frames_yuv
+from dubd.media.ffmpeg import BITEXACT, YuvEncoder, color_args, frames_yuv, probe
 from dubd.media.mux import timescale
 from dubd.media.patches import PatchReader, composite
 from dubd.stages.job import Facts, Job, one_by_one
-
-VERSION = "1"
 
 CRF = 18  # x264's visually lossless
 PRESET = "veryfast"  # faster than real time at 1080p on two cores together with decoding and compositing
@@ -34,6 +32,7 @@ def run(job: Job) -> Facts:
     """
     picture = job.params["picture"]
     patches = PatchReader(job.inputs["patches"], job.inputs["geometry"]) if "patches" in job.inputs else None
+    total = int(probe(job.inputs["video"])["streams"][0]["nb_frames"])
     frames = 0
     with YuvEncoder(
         job.outputs["render"], picture["width"], picture["height"], job.params["rate"], encoding(job.params)
@@ -41,7 +40,7 @@ def run(job: Job) -> Facts:
         for frame in composited(job.inputs["video"], patches, picture):
             encoder.write(frame)
             frames += 1
-            job.progress(0.0)
+            job.progress(min(1.0, frames / total))
     return {"frames": frames, "patches": len(patches) if patches is not None else 0}
 
 

@@ -150,7 +150,7 @@ def test_the_joined_picture_shows_every_frame_in_order(workspace: Workspace, don
 
 def test_loudness_and_peak_are_met_after_the_encoder(done: Done) -> None:
     job, facts = done
-    level = mastering.measure(job.outputs["dubbed"], 2)
+    level = mastering.measure(job.outputs["dubbed"])
     assert abs(level.loudness + 16) <= 0.5
     assert level.peak <= -1.5
     assert abs(facts["loudness"] - level.loudness) <= 0.1
