@@ -162,7 +162,8 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
     @property
     def succeeded(self) -> bool:
         """Everything selected is built."""
-        return self.final_result == SUCCESS and not self._ready and not self._running
+        finished = not (self._ready or self._running or self._stop_running)
+        return self.final_result == SUCCESS and finished
 
     # Within.
 

@@ -24,7 +24,7 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; pad
 .card { background: var(--band); border-radius: .5rem; padding: .6rem .8rem; } .card b { font-size: 1.25rem;
   display: block; font-variant-numeric: tabular-nums; } .card span { color: var(--soft); font-size: .82rem; }
 .good { color: var(--good); } .bad { color: var(--bad); } .soft { color: var(--soft); }
-.wide { overflow-x: auto; } svg { width: 100%; height: auto; display: block; background: var(--band);
+.wide { overflow-x: auto; margin-top: 1rem; } svg { width: 100%; height: auto; display: block; background: var(--band);
   border-radius: .5rem; } svg text { font-size: 9px; fill: var(--soft); } .s { fill: var(--source); }
 .d { fill: var(--dub); } .f { fill: var(--bad); } .bar { background: var(--dub); height: .55rem;
   border-radius: .2rem; min-width: 1px; }
@@ -104,11 +104,17 @@ def _cards(figures: Mapping[str, Any]) -> Iterator[str]:
         value = figures.get(name)
         if value is None:
             continue
-        text = f"{value:.2f}" if isinstance(value, float) else str(value)
+        text = _figure(name, value)
         verdict = {True: "good", False: "bad", None: ""}[_reached(name, figures)]
         yield f'<div class="card" title="{escape(hint)}"><b class="{verdict}">{text} {unit}</b>'
         yield f"<span>{label}</span></div>"
     yield "</div>"
+
+
+def _figure(name: str, value: float) -> str:
+    if name == "fast_share":
+        return f"{value:.0%}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _reached(name: str, figures: Mapping[str, Any]) -> bool | None:

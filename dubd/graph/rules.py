@@ -150,7 +150,8 @@ class _Check:
 
     def explain(self, error: ValidationError, above: Where, model: type[Any]) -> None:
         """Each of pydantic's faults as one line."""
-        for entry in error.errors(include_url=False):
+        slips_first = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
+        for entry in slips_first:  # a misspelt key says more than the one that is missing for it
             where = (*above, *(step for step in entry["loc"] if step not in ("params",)))
             label = ".".join(str(step) for step in where)
             if entry["type"] == "extra_forbidden":

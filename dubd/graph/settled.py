@@ -13,7 +13,7 @@ from dubd.errors import DubdError
 from dubd.graph import content
 from dubd.graph.catalogue import VERSIONS
 from dubd.graph.state import State
-from dubd.graph.video import RULE
+from dubd.graph.video import RULE, SUBTITLES
 
 _NOTE = "settled"
 
@@ -46,10 +46,10 @@ def untouched(state: State) -> bool:
     return note is not None and bool(_signature(state, note["files"]) == note["signature"])
 
 
-def settle(state: State, tasks: Iterable[Task], subtitles: Sequence[str]) -> None:
-    """Remember that everything is built, and from what."""
+def settle(state: State, tasks: Iterable[Task]) -> None:
+    """Remember that everything is built, and from what; a sidecar that is not there counts as well."""
     made = [task for task in tasks if task.meta]
-    files = {RULE, *subtitles}
+    files = {RULE, *SUBTITLES}
     for task in made:
         files.update(state.relative(path) for path in (*task.file_dep, *task.targets))
     engines = {(t.stage, t.engine) for t in (task.meta["ticket"] for task in made) if t.engine}

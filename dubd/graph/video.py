@@ -20,7 +20,7 @@ from dubd.graph.state import State
 
 RULE = "rule.yaml"
 _ENDS = 4 << 20  # bytes at each end of a file that go into its id; the plan hashes all of it
-_SUBTITLES = (".srt", ".vtt")
+SUBTITLES = ("subtitles.srt", "subtitles.vtt")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Video:
         source = next((name for name in sorted(os.listdir(folder)) if name.startswith("source.")), None)
         if source is None:
             raise DubdError("has no source file", file=folder, remedy="drop the video again", exit=Exit.INPUT)
-        found = next((f"subtitles{suffix}" for suffix in _SUBTITLES if (folder / f"subtitles{suffix}").exists()), None)
+        found = next((name for name in SUBTITLES if (folder / name).exists()), None)
         return cls(folder, _rule(folder / RULE), source, found)
 
 
@@ -165,9 +165,9 @@ def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
 
 def _put_subtitles(folder: Path, given: Path | None) -> None:
     wanted = f"subtitles{given.suffix.lower()}" if given else None
-    for suffix in _SUBTITLES:
-        if given is None or suffix != given.suffix.lower():
-            (folder / f"subtitles{suffix}").unlink(missing_ok=True)
+    for name in SUBTITLES:
+        if name != wanted:
+            (folder / name).unlink(missing_ok=True)
     if given and wanted:
         data = given.read_bytes()
         path = folder / wanted

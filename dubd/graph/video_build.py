@@ -113,8 +113,7 @@ class VideoBuild:
                 return
             if self._build.succeeded:
                 self._prune()
-                subtitles = [self.video.subtitles] if self.video.subtitles else []
-                settle(self._state, self._control.tasks.values(), subtitles)
+                settle(self._state, self._control.tasks.values())
             if self._began:
                 self._state.set_note(_OPEN, None)
             self._build.complete()

@@ -116,7 +116,8 @@ class Desk:
 
     def claim(self) -> Video:
         rule = rules.load(self.folders.rules / "lite.yaml", ready=False)
-        return Video.claim(self.source, rule, self.folders)
+        subtitles = self.source.with_suffix(".srt")
+        return Video.claim(self.source, rule, self.folders, subtitles if subtitles.exists() else None)
 
     def build(self) -> list[str]:
         """Build once; returns the names of the tasks that ran, in order."""

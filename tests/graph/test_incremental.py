@@ -143,6 +143,15 @@ def test_a_deleted_hand_edit_is_made_by_the_machine_again(desk: Desk) -> None:
     assert translation.read_bytes() == machine
 
 
+def test_a_sidecar_that_comes_or_goes_later_is_heeded(desk: Desk) -> None:
+    desk.build()
+    desk.source.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello.\n", encoding="utf-8")
+    assert {"000/transcribe", "001/transcribe"} <= set(desk.build())
+    assert desk.build() == []
+    desk.source.with_suffix(".srt").unlink()
+    assert {"000/transcribe", "001/transcribe"} <= set(desk.build())
+
+
 def test_a_hand_edited_plan_moves_only_the_segments_it_changes(desk: Desk) -> None:
     desk.build()
     path = desk.folder / "plan.json"
