@@ -87,7 +87,7 @@ def _spoken(timing: Sequence[dict[str, Any]], frames: int, rate: float) -> tuple
     closed = np.zeros(frames, np.bool_)
     for line in timing:
         sounds = [(float(at), str(name)) for at, name in line.get("phonemes") or []]
-        ends = [at for at, _ in sounds[1:]] + [float(line["end"])]
+        ends = [*(at for at, _ in sounds), float(line["end"])][1:]
         for (start, name), end in zip(sounds, ends, strict=True):
             key = next((letter for letter in name if letter in SHAPES), None)
             if key is None or end <= start:

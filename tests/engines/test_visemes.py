@@ -47,3 +47,11 @@ def test_an_open_vowel_opens_wider_than_a_close_one() -> None:
 
     assert target.open[30:45].mean() > 1.5 * target.open[5:20].mean()
     assert target.width[35] > target.width[10]
+
+
+def test_a_line_whose_phonemes_are_unknown_follows_its_sound() -> None:
+    line = {"start": 0.2, "end": 1.0, "phonemes": []}
+
+    target = visemes.target(tone(1.2, [(0.2, 1.0)]), [line], 30, RATE)
+
+    assert target.open[8:22].min() > 0.8 and not target.closed.any()
