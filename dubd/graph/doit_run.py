@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidTask
-from doit.task import Task
 from doit.loader import create_after
+from doit.task import Task
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
