@@ -74,9 +74,10 @@ class Board:
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """A video could not be finished; each error was shown when it happened."""
-        self.courses.pop(folder, None)
-        many = f"{len(errors)} tasks" if len(errors) != 1 else "a task"
-        self.line(f"{folder.name}: not finished, {many} failed ({clock(seconds)}); the rest is kept", "red")
+        course = self.courses.pop(folder, None)
+        if course and course.ran:
+            many = f"{len(errors)} tasks" if len(errors) != 1 else "a task"
+            self.line(f"{folder.name}: not finished, {many} failed ({clock(seconds)}); the rest is kept", "red")
 
 
 class Lines(Board):

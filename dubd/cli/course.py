@@ -32,6 +32,7 @@ class Course:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.stages: dict[str, str] = {}
         self.now_at = ""
+        self.ran = 0
         self._now = now
         self._began: float | None = None
         self._part: dict[str, float] = {}
@@ -52,6 +53,7 @@ class Course:
             self._part[event.task] = min(1.0, max(0.0, event.fraction))
         else:
             self._part[event.task] = 1.0
+            self.ran += event.state == "ran"
             if event.state != "ran":
                 self._idle.add(event.task)
 

@@ -78,10 +78,12 @@ class _Run:
         from dubd.cli.chosen import chosen
         from dubd.graph.rules import SUFFIXES, Rules, load, with_clip
         from dubd.graph.video import Video
-        from dubd.service.inbox import subtitles_beside
+        from dubd.service.inbox import VIDEO, subtitles_beside
 
         path = Path(text)
         if not path.is_file():
+            if path.suffix.lower() in VIDEO:
+                raise DubdError("no such file", file=text, remedy="check the path", exit=Exit.INPUT)
             video = Video.open(chosen(text, self.folders))
             if name or clip:
                 raise DubdError(

@@ -144,6 +144,7 @@ class Daemon:
                 self.inbox.again(path)
 
     def _take(self, path: Path) -> None:
+        before = set(videos(self.folders.workspace))
         try:
             rule = self._rules.for_drop(path, self.inbox.root)
             video = Video.claim(path, rule, self.folders, subtitles_beside(path))
@@ -151,7 +152,8 @@ class Daemon:
             self._refuse(path, error)
             return
         self._told.pop(path, None)
-        self._tell(News("claimed", path))
+        if video.folder not in before:
+            self._tell(News("claimed", path))
         self._known.pop(video.folder, None)
 
     def _refuse(self, path: Path, error: DubdError) -> None:
