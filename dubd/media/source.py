@@ -44,9 +44,10 @@ class Scan:
 
     @property
     def variable(self) -> bool:
-        """True where more than 1 % of the frames stay a quarter longer or shorter than the usual one."""
+        """True where more than 1 % of the frames, and more than one, stay a quarter longer or shorter than usual."""
         steps = np.diff(self.times)
-        return bool(len(steps)) and float(np.mean(np.abs(steps / np.median(steps) - 1) > 0.25)) > 0.01
+        odd = int(np.count_nonzero(np.abs(steps / np.median(steps) - 1) > 0.25)) if len(steps) else 0
+        return odd > max(1, 0.01 * len(steps))
 
     @property
     def shots(self) -> list[float]:
@@ -95,24 +96,31 @@ def _default(streams: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def scan(path: Path, stream: Mapping[str, Any], origin: float) -> Scan:
-    """Read the times of all packets of the picture; 8 bytes a frame are kept. DubdError where there is none."""
+    """Read the times of all packets of the picture, 16 bytes a frame; DubdError (Exit.INPUT) where there is none.
+
+    Where a container leaves out times of showing (AVI, MPEG-PS), those of decoding, which are in step with
+    them, stand for all: shifted by what reordering takes, as seen on the first packet that has both.
+    """
     base = float(Fraction(stream["time_base"]))
-    times, keys = array("d"), array("d")
-    timed, latest, last = True, float("-inf"), 0.0
+    shown, decoded, keys = array("q"), array("q"), array("q")
+    timed, reordering, last, latest = True, None, 0, None
     for pts, dts, duration, key in packets(path, int(stream["index"])):
         timed = timed and pts is not None
         at = pts if pts is not None else dts
         if at is None:
             continue
-        seconds = at * base - origin
-        times.append(seconds)
+        if reordering is None and pts is not None and dts is not None:
+            reordering = pts - dts
+        shown.append(at)
+        decoded.append(dts if dts is not None else at)
         if key:
-            keys.append(seconds)
-        if seconds > latest:
-            latest, last = seconds, (duration or 0) * base
-    if not times:
+            keys.append(at)
+        if latest is None or at > latest:
+            latest, last = at, duration or 0
+    if not shown:
         raise DubdError("its picture stream is empty", file=path, remedy="drop a whole copy again", exit=Exit.INPUT)
-    return Scan(np.sort(np.frombuffer(times)), np.sort(np.frombuffer(keys) if keys else np.zeros(0)), last, timed)
+    ticks = np.array(shown) if timed else np.array(decoded) + (reordering or 0)
+    return Scan(np.sort(ticks) * base - origin, np.sort(np.array(keys)) * base - origin, last * base, timed)
 
 
 def rate(stream: Mapping[str, Any], seen: Scan) -> Fraction:
@@ -184,7 +192,7 @@ def describe(
         "interlaced": interlaced,
         "color": _HDTV if hdr or rgb else {**color, "range": "tv"},
         "origin": round(origin, 6),
-        "first_pts": round(float(seen.times[0]), 3),
+        "first_pts": round(float(seen.times[0]), 3) + 0.0,
         "preroll": _preroll(found, seen),
         "copy": stream["codec_name"] == "h264"
         and pixels == "yuv420p"
@@ -209,7 +217,7 @@ def describe_sound(path: Path, stream: Mapping[str, Any], origin: float) -> dict
         "codec": stream["codec_name"],
         "rate": int(stream["sample_rate"]),
         "channels": int(stream["channels"]),
-        "first_pts": round(start - origin, 3),
+        "first_pts": round(start - origin, 3) + 0.0,
         "grid": 0 if exact else _GRID.get(stream["codec_name"], 64),
     }
 
