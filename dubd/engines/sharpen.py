@@ -36,6 +36,8 @@ _HALO = 16.0  # levels that sharpening may move one pixel
 _GRAIN = 8.0  # levels, standard deviation; more is not grain but a broken signal
 _SHIFT = 18.0  # levels of colour that may be corrected: beyond it something else is wrong
 _SAMPLE = 8  # every how many patches the result is measured for the report
+_LOOK = 3  # every how many frames of a face are measured: the averages are slow
+_THIN = np.s_[::3, ::3]  # grain is a median: a ninth of the pixels is plenty
 _SEED = 0x64756264
 
 
@@ -73,10 +75,11 @@ class _Measure:
 
 @dataclass
 class _Face:
-    """One face being followed: where its last patch was, and the averages."""
+    """One face being followed: where its last patch was, when it was last measured, and the averages."""
 
     centre: tuple[float, float]
     frame: int
+    measured: int
     mean: _Measure
 
 
@@ -124,13 +127,13 @@ class Sharpen(Engine[Shot, Mapping[str, Any]]):
         for frame, x, y, patch, under in _pairs(shot):
             while at < len(cuts) and cuts[at] <= frame:
                 faces, at = [], at + 1
-            seen = measure(patch, under)
             face = _follow(faces, frame, x + patch.shape[1] / 2, y + patch.shape[0] / 2, patch.shape[1])
             if face is None:
-                face = _Face((0.0, 0.0), frame, seen)
+                face = _Face((0.0, 0.0), frame, frame, measure(patch, under))
                 faces.append(face)
-            else:
-                face.mean = _blend(face.mean, seen, 1 - math.exp(-max(1, frame - face.frame) / max(steps, 1e-6)))
+            elif frame - face.measured >= _LOOK:
+                share = 1 - math.exp(-(frame - face.measured) / max(steps, 1e-6))
+                face.mean, face.measured = _blend(face.mean, measure(patch, under), share), frame
             face.centre, face.frame = (x + patch.shape[1] / 2, y + patch.shape[0] / 2), frame
             shot.out.add(frame, x, y, self._mend(patch, under, face.mean, frame, tally))
         return _facts(tally)
@@ -139,18 +142,18 @@ class Sharpen(Engine[Shot, Mapping[str, Any]]):
         import cv2
 
         boost, luma = self.params.strength * mean.boost(), _luma(_filled(patch, under))
-        detail = luma - cv2.GaussianBlur(luma, (0, 0), _RADIUS)
-        change = _HALO * np.tanh(detail * (boost / _HALO))
+        detail = cv2.subtract(luma, cv2.GaussianBlur(luma, (0, 0), _RADIUS))
+        change = np.clip(detail * np.float32(boost), -_HALO, _HALO)
         # Sharpening lifts what grain there is; only the rest is added.
         lacking = mean.wanted**2 - (mean.noise * (1 + boost)) ** 2
         grain = self.params.grain * min(_GRAIN, math.sqrt(max(0.0, lacking)))
         if grain > 0.1:
             noise = np.random.Generator(np.random.Philox([_SEED, number, len(tally.boosts)]))
             change += np.float32(grain) * noise.standard_normal(luma.shape, np.float32)
-        shifted = _surface(mean.colour, luma.shape) + change[..., None]
+        shift = _surface(mean.colour, luma.shape)
         # OpenCV rounds and saturates in one pass.
-        colour = cv2.add(patch[..., :3], shifted, dtype=cv2.CV_8U)
-        mended = np.dstack([colour, patch[..., 3]])
+        planes = [cv2.add(patch[..., i], cv2.add(shift[i], change), dtype=cv2.CV_8U) for i in range(3)]
+        mended = np.asarray(cv2.merge([*planes, patch[..., 3]]), np.uint8)
         if len(tally.boosts) % _SAMPLE == 0:
             goal = max(mean.target, 1e-6)
             tally.before.append(math.sqrt(mean.energy / goal))
@@ -165,11 +168,11 @@ def measure(patch: Pixels, under: Pixels) -> _Measure:
     import cv2
 
     alpha = patch[..., 3].astype(np.float32) * np.float32(1 / 255)
-    luma, frame = _luma(_filled(patch, under)), _luma(under)
+    luma, frame = _luma(_filled(patch, under)), _luma(np.ascontiguousarray(under))
     weight = alpha / max(1e-6, float(alpha.sum()))
     lap, lap_frame = cv2.Laplacian(luma, cv2.CV_32F), cv2.Laplacian(frame, cv2.CV_32F)
     lap_detail = lap - cv2.GaussianBlur(lap, (0, 0), _RADIUS)
-    inside = alpha > 0.5
+    inside = alpha[_THIN] > 0.5
     return _Measure(
         energy=float((weight * lap * lap).sum()),
         cross=float((weight * lap * lap_detail).sum()),
@@ -184,7 +187,7 @@ def measure(patch: Pixels, under: Pixels) -> _Measure:
 def _grain(luma: Plane, where: npt.NDArray[np.bool_]) -> float:
     import cv2
 
-    found = np.abs(cv2.filter2D(luma, cv2.CV_32F, _NOISE)[where])
+    found = np.abs(cv2.filter2D(luma, cv2.CV_32F, _NOISE)[_THIN][where])
     return float(np.median(found)) * _MAD / _NOISE_GAIN if found.size else 0.0
 
 
@@ -207,9 +210,11 @@ def _shift(patch: Pixels, under: Pixels, alpha: Plane) -> Plane:
 
 
 def _surface(colour: Plane, shape: tuple[int, ...]) -> Plane:
+    """The correction of each colour over the patch, (3, h, w); scaled down where a corner would exceed the limit."""
+    colour = colour * np.minimum(1, _SHIFT / np.maximum(np.abs(colour).sum(0), 1e-6))
     y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape[:2])
-    plane = colour[0] + colour[1] * x[None, :, None] + colour[2] * y[:, None, None]
-    return np.asarray(np.clip(plane, -_SHIFT, _SHIFT))
+    rows, columns = colour[2][:, None] * y, colour[0][:, None] + colour[1][:, None] * x
+    return np.asarray(rows[:, :, None] + columns[:, None, :], np.float32)
 
 
 def _filled(patch: Pixels, under: Pixels) -> Pixels:

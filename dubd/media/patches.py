@@ -46,7 +46,7 @@ class PatchWriter:
         width, height = self.canvas
         command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "bgra"]
         command += ["-s", f"{width}x{height}", "-framerate", self._rate, "-i", "pipe:0"]
-        command += ["-c:v", "ffv1", "-level", "3", "-coder", "1", "-context", "0", "-g", "1", "-slices", "4"]
+        command += ["-c:v", "ffv1", "-level", "3", "-coder", "0", "-context", "0", "-g", "1", "-slices", "4"]
         command += ["-threads", "1", *BITEXACT, "-f", "matroska", url(self._patches)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._errors)
         return self

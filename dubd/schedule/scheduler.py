@@ -125,7 +125,7 @@ class Scheduler:
         self._executor = executor
         self._sources: list[Source] = []
         self._running = 0
-        self._news: queue.Queue[_Progress | _Ended | None] = queue.Queue()
+        self._news: queue.SimpleQueue[_Progress | _Ended | None] = queue.SimpleQueue()  # safe in a signal handler
         self._stopping = False
 
     def add(self, source: Source) -> None:
