@@ -51,7 +51,7 @@ class Engine(ABC, Generic[Item, Made]):
         return None
 
     @classmethod
-    def refuses(cls, source: str, target: str) -> str | None:
+    def refuses(cls, source: str, target: str) -> str | None:  # noqa: ARG003  (for engines to answer)
         """None where the engine can do this pair of language codes, else the reason."""
         return None
 
