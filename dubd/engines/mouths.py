@@ -82,12 +82,13 @@ class Mouths(Engine[Shot, Made]):
         """Two passes over the video: collect the mouths that were chosen, then lay them."""
         assert shot.out is not None
         mouths = _collect(shot, made, size)
+        areas = [mouths_patch.area(step.shape, step.to, *size) for step in made.steps.values()]
+        shot.out.shrink((max(x1 - x0 for x0, _, x1, _ in areas), max(y1 - y0 for _, y0, _, y1 in areas)))
         for index, frame in enumerate(frames_bgr(shot.video, *size)):
             step = made.steps.get(index)
             if step is None:
                 continue
-            x0, y0, x1, y1 = mouths_patch.area(step.shape, step.to, *size)
-            where = x0, y0, min(x1, x0 + shot.out.canvas[0]), min(y1, y0 + shot.out.canvas[1])
+            where = mouths_patch.area(step.shape, step.to, *size)
             if step.of is None:
                 patch = mouths_bend.bend(frame, where, step.shape, step.to, step.bend)
             else:
@@ -95,7 +96,7 @@ class Mouths(Engine[Shot, Made]):
                 patch = mouths_patch.lay(frame, where, step.shape, step.to, step.of, mouth, step.jaw, step.bend)
             if step.weight < 1:
                 patch[..., 3] = np.rint(patch[..., 3] * step.weight)
-            shot.out.add(index, x0, y0, patch)
+            shot.out.add(index, where[0], where[1], patch)
 
 
 def _collect(shot: Shot, made: Plan, size: tuple[int, int]) -> dict[tuple[int, int], Mouth]:

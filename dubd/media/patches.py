@@ -35,21 +35,28 @@ class PatchWriter:
 
     def __init__(self, patches: Path, geometry: Path, *, canvas: tuple[int, int], rate: str, mode: str) -> None:
         """`canvas` is (width, height), the largest patch; `rate` a fraction as text; `mode` says how they were made."""
-        self.canvas = (canvas[0] + canvas[0] % 2, canvas[1] + canvas[1] % 2)
         self.mode = mode
         self._patches, self._geometry, self._rate = patches, geometry, rate
         self._rows: list[tuple[int, int, int, int, int]] = []
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._process: subprocess.Popen[bytes] | None = None
+        self.shrink(canvas)
+
+    def shrink(self, canvas: tuple[int, int]) -> None:
+        """Set the canvas to the largest patch, once it is known; before the first patch is added."""
+        assert self._process is None, "the canvas is set before the first patch"
+        self.canvas = (canvas[0] + canvas[0] % 2, canvas[1] + canvas[1] % 2)
 
     def __enter__(self) -> PatchWriter:
+        return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
         width, height = self.canvas
         command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "bgra"]
         command += ["-s", f"{width}x{height}", "-framerate", self._rate, "-i", "pipe:0"]
         command += ["-c:v", "ffv1", "-level", "3", "-coder", "0", "-context", "0", "-g", "1", "-slices", "4"]
         command += ["-threads", "1", *BITEXACT, "-f", "matroska", url(self._patches)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._errors)
-        return self
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._errors)
 
     def add(self, frame: int, x: int, y: int, bgra: Pixels) -> None:
         """Store one patch (h, w, 4) whose top-left corner lies at the even point (x, y) of `frame`.
@@ -72,7 +79,8 @@ class PatchWriter:
         self._write(picture)
 
     def _write(self, picture: Pixels) -> None:
-        assert self._process is not None and self._process.stdin is not None, "use PatchWriter in a with statement"
+        self._process = self._process or self._start()
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(picture.data)
         except BrokenPipeError:
@@ -86,15 +94,16 @@ class PatchWriter:
         return self._errors.read().decode(errors="replace").strip()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        process = self._process
-        assert process is not None and process.stdin is not None
         with self._errors:
             if kind is not None:
-                process.kill()
-                process.communicate()
+                if self._process:
+                    self._process.kill()
+                    self._process.communicate()
                 return
             if not self._rows:
                 self._write(np.zeros((self.canvas[1], self.canvas[0], 4), np.uint8))
+            process = self._process
+            assert process is not None and process.stdin is not None
             try:
                 process.stdin.close()
             except BrokenPipeError:

@@ -11,7 +11,6 @@ from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import probe
 from dubd.stages.job import Facts, Job, one_by_one
 
-VERSION = "1"
 
 
 @one_by_one

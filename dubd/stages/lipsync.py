@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from dubd.engines.contract import Engine, Shot
 from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import read_audio
 from dubd.media.patches import PatchWriter
 from dubd.stages.job import Facts, Job, one_by_one
 
-VERSION = "1"
 RATE = 48000
+SMALLEST = (16, 16)  # the canvas until the engine knows its largest patch
 
 
 @one_by_one
@@ -23,9 +21,7 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
     rate = str(job.params["rate"])
     tracks = Tracks.load(job.inputs["faces"])
     timing = json.loads(job.inputs["timing"].read_text("utf-8"))["lines"]
-    with PatchWriter(
-        job.outputs["patches"], job.outputs["geometry"], canvas=canvas(tracks), rate=rate, mode="none"
-    ) as out:
+    with PatchWriter(job.outputs["patches"], job.outputs["geometry"], canvas=SMALLEST, rate=rate, mode="none") as out:
         shot = Shot(
             video=job.inputs["video"],
             rate=rate,
@@ -40,12 +36,3 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
         if isinstance(made, Exception):
             raise made
     return made
-
-
-def canvas(tracks: Tracks) -> tuple[int, int]:
-    """Width and height that hold any patch on a lower face: 1.3 times the largest face, at least 16 pixels."""
-    points = tracks.points[tracks.seen]
-    if not len(points):
-        return 16, 16
-    side = 1.3 * float(np.ptp(points, axis=1).max())
-    return (max(16, int(side) // 2 * 2),) * 2

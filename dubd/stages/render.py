@@ -67,6 +67,7 @@ def encoding(params: Mapping[str, Any]) -> list[str]:
         *("-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-profile:v", "high", "-pix_fmt", "yuv420p"),
         # Fixed threads: x264's output depends on their number. Closed GOPs and no scene-cut surprises at joins.
         *("-threads", "2", "-g", str(gop), "-flags", "+cgop", "-x264-params", "open-gop=0:stitchable=1"),
+        *("-vf", f"setsar={params['picture']['sample_aspect'].replace(':', '/')}"),  # raw frames carry no aspect
         *color_args(params["picture"]["color"]),
         *BITEXACT,
         *("-video_track_timescale", str(ticks), "-f", "mp4"),

@@ -14,12 +14,15 @@ from scipy.signal import resample_poly
 
 from dubd.engines.contract import Engine, Heard, Recording
 from dubd.errors import DubdError
-from dubd.media import sound, subtitles
+from dubd.media import pitch, sound, subtitles
 from dubd.media.timeline import SAMPLE_RATE
 from dubd.stages.job import Facts, Job, Outcome, attempt
-from dubd.stages.utterances import from_cues, from_words
+from dubd.stages.utterances import from_cues, from_words, joined
 
 RATE: Final = 16_000  # Hz, what recognisers take
+_LEAST_VOICED: Final = 5  # frames of 10 ms: the shortest vowel
+_VOICED: Final = 0.1  # of a stretch: speech has about a half, white and brown noise under .05
+_MOVING: Final = 1.01  # from the lower to the higher pitches, a sixth of a semitone: no voice is as steady
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +81,31 @@ def _read(job: Job) -> _Segment:
             for cue in subtitles.read(job.inputs["subtitles"])
         )
     low = resample_poly(samples, RATE, SAMPLE_RATE).astype(np.float32)
-    recording = Recording(low, job.params["language"], _stretches(samples))
+    recording = Recording(low, job.params["language"], _stretches(samples, low))
     return _Segment(start, len(samples) / SAMPLE_RATE, recording, cues)
 
 
-def _stretches(samples: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Where somebody speaks, in s."""
+def _stretches(samples: np.ndarray, low: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Where somebody speaks, in s; `samples` at 48 kHz and `low` at 16 kHz are the same sound."""
     spoken = sound.speech(sound.levels([samples], SAMPLE_RATE))
     edges = np.flatnonzero(np.diff(np.r_[False, spoken, False].astype(np.int8))).reshape(-1, 2) * sound.HOP
-    return tuple((float(first), float(end)) for first, end in edges)
+    spans = [(float(first), float(end)) for first, end in edges]
+    return tuple(
+        span
+        for start, end in joined(spans)
+        if _voiced(low[round(start * RATE) : round(end * RATE)])
+        for span in spans
+        if start <= span[0] and span[1] <= end
+    )
+
+
+def _voiced(samples: np.ndarray) -> bool:
+    """Whether a voice is in `samples` (16 kHz): a noise has no pitch, a tone never moves."""
+    found = pitch.fundamentals(samples)
+    if len(found) < max(_LEAST_VOICED, _VOICED * len(samples) / RATE / sound.HOP):
+        return False
+    low, high = np.percentile(found, [10, 90])
+    return bool(high > low * _MOVING)
 
 
 def _write(job: Job, segment: _Segment, heard: Heard | Exception | None) -> Facts:

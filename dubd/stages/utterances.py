@@ -16,6 +16,10 @@ Span = tuple[float, float]  # s
 PAUSE: Final = 0.3  # s of silence that end an utterance: a listener hears it as one
 LONGEST: Final = 12.0  # s: a dub drifts from the picture in anything longer
 _ROOM: Final = 0.3  # s between the edge of the sound and the nearest word, beyond which it was no speech
+_MARGIN: Final = 0.1  # s by which a word may begin before its sound is loud enough to be seen, or end after it
+_BELIEVED: Final = 0.03  # mean posterior: the worst line of a real clip that was partly right had .1
+_SHORTEST: Final = 0.05  # s: less is no line of its own
+_TOO_OFTEN: Final = 4  # times the same word and nothing else
 _REACH: Final = 0.5  # s by which subtitles come early or stay late
 _ASKING = re.compile(
     r"(who|what|when|where|why|how|whose|which) (is|are|was|were|do|does|did|can|could|will|would|should|has|have)\b"
@@ -61,16 +65,25 @@ class Utterance:
 
 
 def from_words(words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1") -> list[Utterance]:
-    """Utterances of the recognised `words`; they begin and end where the sound of `speech` does."""
+    """Utterances of the recognised `words`; they begin and end where the sound of `speech` does.
+
+    Left out is what no person said: a word over and over (music), or words of which none is believed.
+    """
     made = []
-    for start, end in _joined(speech):
-        held = tuple(word for word in words if start <= (word.start + word.end) / 2 < end)
+    for start, end in joined(speech):
+        held = tuple(word for word in words if start - _MARGIN <= (word.start + word.end) / 2 < end + _MARGIN)
         for part in _short(held):
             first, last = part[0], part[-1]
-            begin = start if part[0] is held[0] and first.start - start < _ROOM else first.start
-            until = end if part[-1] is held[-1] and end - last.end < _ROOM else last.end
+            sounding = [(a, b) for a, b in speech if start <= a and b <= end and b > first.start and a < last.end]
+            begin, until = sounding[0][0] if sounding else start, sounding[-1][1] if sounding else end
+            if first is not held[0] or first.start - begin > _ROOM:
+                begin = first.start
+            if last is not held[-1] or until - last.end > _ROOM:
+                until = last.end
             confidence = math.exp(sum(math.log(max(word.confidence, 1e-3)) for word in part) / len(part))
-            made.append(Utterance(begin, until, sentence([word.text for word in part]), speaker, confidence, part))
+            texts = [word.text for word in part]
+            if confidence >= _BELIEVED and not (len(texts) >= _TOO_OFTEN and len(set(texts)) == 1):
+                made.append(Utterance(begin, until, sentence(texts), speaker, confidence, part))
     return made
 
 
@@ -83,16 +96,14 @@ def from_cues(cues: Sequence[Cue], speech: Sequence[Span], seconds: float) -> li
     made: list[Utterance] = []
     for cue in mine:
         start, end = _fitted(max(0.0, cue.start), min(seconds, cue.end), speech)
-        if made:
-            start = max(start, min(made[-1].end, end))
-        if end - start < 0.05:
-            continue
         speaker = cue.speaker or "S1"
-        before = made[-1] if made else None
-        if before and before.speaker == speaker and _runs_on(before, start) and end - before.start <= LONGEST:
-            made[-1] = replace(before, end=end, text=f"{before.text} {cue.text}")
+        before = made[-1] if made and made[-1].speaker == speaker else None
+        if before:  # nobody says two things at once, two people may
+            start = max(start, before.end)
+        if before and (end - start < _SHORTEST or (_runs_on(before, start) and end - before.start <= LONGEST)):
+            made[-1] = replace(before, end=max(end, before.end), text=f"{before.text} {cue.text}")
         else:
-            made.append(Utterance(start, end, cue.text, speaker, 1.0))
+            made.append(Utterance(start, max(end, start + _SHORTEST), cue.text, speaker, 1.0))
     return made
 
 
@@ -106,7 +117,7 @@ def sentence(words: Sequence[str]) -> str:
     return text[0].upper() + text[1:] + ("" if text[-1] in ".?!…" else mark)
 
 
-def _joined(speech: Sequence[Span]) -> list[Span]:
+def joined(speech: Sequence[Span]) -> list[Span]:
     """Stretches with less than a pause between them as one."""
     joined: list[Span] = []
     for start, end in speech:

@@ -43,12 +43,12 @@ def patched(tmp_path: Path) -> dict[str, Path]:
 
 
 def job(inputs: dict[str, Path], out: Path, **params: Any) -> Job:
-    picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR}
+    picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR, "sample_aspect": "4:3"}
     return Job("a/render", "render", inputs, {"render": out}, {"rate": "30000/1001", "picture": picture, **params})
 
 
 def test_pixels_outside_the_masks_reach_the_encoder_as_they_were(video: Path, patched: dict[str, Path]) -> None:
-    picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR}
+    picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR, "sample_aspect": "4:3"}
     reader = PatchReader(patched["patches"], patched["geometry"])
     shown = list(render.composited(video, reader, picture))
     plain = list(frames_yuv(video, WIDTH, HEIGHT))
@@ -70,6 +70,7 @@ def test_the_render_has_every_frame_and_the_colour_tags(video: Path, patched: di
     assert (stream["codec_name"], stream["pix_fmt"], stream["nb_frames"]) == ("h264", "yuv420p", str(FRAMES))
     assert {stream[f"color_{key}"] for key in ("space", "primaries", "transfer")} == {"bt709"}
     assert (stream["color_range"], stream["r_frame_rate"], stream["start_pts"]) == ("tv", "30000/1001", 0)
+    assert stream["sample_aspect_ratio"] == "4:3"
     assert stream["duration_ts"] == FRAMES * 1001
     shown = [planes(frame)[2] for frame in frames_yuv(out, WIDTH, HEIGHT)]
     assert shown[0][20, 26] > 200, "the red of the dot"
