@@ -26,6 +26,8 @@ _STAMP = r"-?\s*(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _ARROW = re.compile(rf"^\s*({_STAMP})\s*-+>\s*({_STAMP})(\s.*)?$")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
+_SOUND = re.compile(r"(?:\[[^\]]*\]|\([^)]*\)|[♪♫#].*[♪♫#]|[♪♫\s]+)+", re.DOTALL)  # nothing that is spoken
+_ASIDE = re.compile(r"^\s*\([^)]*\)\s*")
 _BRACKETED = re.compile(r"^\s*\[([^\]\n]{1,30})\]\s*:?\s*(?=\S)")
 _PREFIX = re.compile(r"^\s*[-–]?\s*([A-Z][\w.'-]*(?:\s[A-Z0-9][\w.'-]*){0,2})\s*:\s+(?=\S)")
 
@@ -72,16 +74,18 @@ def lay_out(cues: Sequence[Cue]) -> list[Cue]:
     """The same text as cues of at most two lines of 42 characters, in time order and never overlapping.
 
     A long cue is split at a clause or a word and its time shared by length. A cue that is too
-    quick to read stays until 21 characters a second are reached or the next one comes.
+    quick to read stays until 21 characters a second are reached or the next one comes; one that
+    leaves the next no time at all pushes it back. Nothing that is said is left out.
     """
     parts = [part for cue in sorted(cues, key=lambda cue: (cue.start, cue.end)) for part in _split(cue)]
     laid: list[Cue] = []
-    for part, following in zip(parts, [*parts[1:], None], strict=True):
-        wanted = max(part.end, part.start + SHORTEST, part.start + len(part.text) / SPEED)
-        if following is not None:
-            wanted = max(min(wanted, following.start - GAP), min(part.end, following.start))
-        if wanted > part.start:
-            laid.append(replace(part, end=wanted, text=_two_lines(part.text)))
+    for index, part in enumerate(parts):
+        start = max(part.start, laid[-1].end) if laid else part.start
+        end = max(part.end, start + SHORTEST, start + len(part.text) / SPEED)
+        if index + 1 < len(parts):
+            room = max(start + min(SHORTEST, part.end - part.start), parts[index + 1].start - GAP)
+            end = min(end, max(room, min(part.end, parts[index + 1].start)))
+        laid.append(replace(part, start=start, end=end, text=_two_lines(part.text)))
     return laid
 
 
@@ -129,6 +133,9 @@ def _stamp(text: str) -> str:
 def _cue(event: pysubs2.SSAEvent) -> Cue:
     text = event.text.replace(r"\N", "\n")
     speaker = None
+    if _SOUND.fullmatch(text.strip()):
+        return Cue(event.start / 1000, event.end / 1000, "")
+    text = _ASIDE.sub("", text)
     if voice := _VOICE.search(text):
         speaker = voice.group(1)
     text = html.unescape(_TAG.sub("", text)).replace(r"\h", " ").strip()
@@ -140,22 +147,21 @@ def _cue(event: pysubs2.SSAEvent) -> Cue:
 
 def _split(cue: Cue) -> list[Cue]:
     """`cue` in as few pieces as fit two lines, about equally long, broken after a comma where one is near."""
-    words = cue.text.split()
-    text = " ".join(words)
-    count = -(-len(text) // (LINE * LINES))
-    while count <= len(text):
-        pieces = _pieces(text, count)
-        if all(len(textwrap.wrap(piece, LINE)) <= LINES for piece in pieces):
+    text = " ".join(cue.text.split())
+    lines = textwrap.wrap(text, LINE)
+    pieces = [" ".join(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
+    for count in range(max(1, len(pieces) - 1), len(lines)):
+        equal = _pieces(text, count)
+        if all(len(textwrap.wrap(piece, LINE)) <= LINES for piece in equal):
+            pieces = equal
             break
-        count += 1
-    total = sum(map(len, pieces)) if (pieces := _pieces(text, count)) else 0
+    total = sum(map(len, pieces))
+    span = cue.end - cue.start
     parts, at = [], 0
     for piece in pieces:
-        start, at = at, at + len(piece)
-        span = cue.end - cue.start
-        parts.append(
-            replace(cue, start=cue.start + span * start / total, end=cue.start + span * at / total, text=piece)
-        )
+        start, end = cue.start + span * at / total, cue.start + span * (at + len(piece)) / total
+        parts.append(replace(cue, start=start, end=end, text=piece))
+        at += len(piece)
     return parts
 
 
