@@ -140,7 +140,7 @@ def _small_inside(before: str, after: str) -> str:
     capitals = any(word[0].isupper() and not re.match(r"I\b|Xqz", word) for word in old[1:])
     follows = len(new) > 1 and len(old) > 1 and old[0] == new[0] and old[1][0].islower()
     for at, word in enumerate(new):
-        moved = at > 0 and word[0].isupper() and word[1:].islower() and word not in old
+        moved = at > 0 and word[0].isupper() and word[1:] == word[1:].lower() and word not in old
         if moved and (not capitals or (at == 1 and follows)):
             new[at] = word[0].lower() + word[1:]
     return " ".join(new)

@@ -63,6 +63,11 @@ def test_a_term_of_the_glossary_is_rendered_so() -> None:
 
 
 @installed
+def test_capitals_stay_where_a_sentence_begins() -> None:
+    assert spanish("Hello and welcome.", "Then we go.") == ["Hola y bienvenido.", "Entonces vamos."]
+
+
+@installed
 def test_nothing_becomes_nothing() -> None:
     assert spanish("", "...", "Good morning.")[::2] == ["", "Buenos días."]
 
