@@ -1,9 +1,9 @@
-"""Make talking_head.mp4: a painted portrait that speaks three English sentences, for the demo and the tests.
+"""Make talking_head.mp4: a photograph that speaks three English sentences, for the demo and the tests.
 
-Usage: .venv/bin/python script/sample/make.py OUT.mp4      needs flite and Debian's libdlib-data
+Usage: .venv/bin/python script/sample/make.py OUT.mp4      needs flite
 
 The mouth is driven by the voice itself: opening follows its loudness, rounding its spectrum. All
-lengths are pixels of the 576 x 576 portrait; every frame is one warp of it, so nothing drifts.
+lengths are pixels of the 544 x 544 portrait; every frame is one warp of it, so nothing drifts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -24,17 +23,38 @@ from scipy.signal import butter, hilbert, resample_poly, sosfiltfilt
 Grid = NDArray[np.float32]
 
 LINES = (
-    (0.8, "Hello and welcome to this museum."),
-    (1.2, "I have lived in this house for many years."),
+    (0.8, "Hello and welcome to this lesson."),
+    (1.2, "The computer listens to every word that I say."),
     (1.1, "Today I speak your language."),
 )  # seconds of silence before, words
-TAIL = 1.0  # s of silence after the last line
+TAIL = 0.6  # s of silence after the last line
 RATE = 16000  # Hz, what flite speaks at
 FPS = 25
-PORTRAIT, FRAME = 576, 512  # px; the rest is room for the head to move
-JAW, LIP = 15.0, 3.0  # px the lower lip falls and the upper lip rises, fully open
-BLINKS = (1.9, 4.6, 7.4, 9.7)  # s
-MODEL = "/usr/share/dlib/shape_predictor_68_face_landmarks.dat"
+PORTRAIT, FRAME = 544, 512  # px; the rest is room for the head to move
+JAW, LIP = 13.0, 2.0  # px the lower lip falls and the upper lip rises, fully open
+BLINKS = (2.2, 4.4, 7.1, 9.1)  # s
+
+
+def traced(*points: tuple[float, float]) -> NDArray[np.float64]:
+    """Points read off hopper.jpg (512 x 512), in pixels of the portrait: glasses mislead landmark models."""
+    return np.array(points) * PORTRAIT / 512
+
+
+PARTING = traced(
+    (230, 280.5), (241, 279.5), (253, 278.8), (262, 279.4), (274, 278.6), (287, 277), (299, 276.8), (310, 280)
+)
+CHIN, NOSE, MIDDLE, NECK = traced((268, 328), (267, 252), (265, 225), (274, 368))
+WIDTH = 198 * PORTRAIT / 512  # px, of the face with its ears
+EYES = (
+    (
+        traced((206, 196), (212, 188), (219, 184.5), (227, 185.5), (234, 190), (240, 196)),
+        traced((206, 197), (223, 197), (240, 197)),
+    ),
+    (
+        traced((290, 192), (296, 184.5), (304, 181), (311, 182), (318, 187), (323, 192)),
+        traced((290, 192.5), (306, 193.5), (323, 192.5)),
+    ),
+)  # upper and lower lid, each from left to right
 
 
 def speak() -> NDArray[np.float32]:
@@ -54,7 +74,7 @@ def speak() -> NDArray[np.float32]:
     hiss = np.random.default_rng(1).standard_normal(len(speech))
     room = sosfiltfilt(butter(1, 400, "lowpass", fs=RATE, output="sos"), hiss)
     voice = speech / np.abs(speech).max() * 0.7
-    return (voice + room / room.std() * 10 ** (-58 / 20)).astype(np.float32)
+    return np.asarray(voice + room / room.std() * 10 ** (-58 / 20), np.float32)
 
 
 def mouth_shape(speech: NDArray[np.float32]) -> tuple[Grid, Grid]:
@@ -85,40 +105,38 @@ def eyelids(frames: int) -> Grid:
     """Per frame, how far the lids are closed (0..1): 80 ms down, 160 ms up."""
     time = np.arange(frames) / FPS
     closed = [np.interp(time, [at, at + 0.08, at + 0.12, at + 0.28], [0, 1, 1, 0]) for at in BLINKS]
-    return np.max(closed, 0).astype(np.float32)
+    return np.asarray(np.max(closed, 0), np.float32)
 
 
-def smooth(x: Grid, low: float, high: float) -> Grid:
+def smooth(x: NDArray[np.floating], low: float, high: float) -> Grid:
     """0 below `low`, 1 above `high`, a cubic between."""
     t = np.clip((x - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """The picture, and where its face is."""
+    """The picture, and how its head, mouth and eyes move."""
 
     picture: NDArray[np.uint8]
-    points: NDArray[np.float64]  # (68, 2), iBUG order
 
     @classmethod
     def read(cls, path: Path) -> Portrait:
-        """The portrait enlarged to `PORTRAIT`, with the landmarks that dlib finds."""
-        picture = cv2.resize(cv2.imread(str(path)), (PORTRAIT, PORTRAIT), interpolation=cv2.INTER_CUBIC)
-        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-        (face,) = dlib.get_frontal_face_detector()(grey, 0)
-        points = dlib.shape_predictor(MODEL)(grey, face).parts()
-        return cls(picture, np.array([(p.x, p.y) for p in points], np.float64))
+        """The picture enlarged to `PORTRAIT`."""
+        picture = cv2.imread(str(path))
+        assert picture is not None, path
+        return cls(np.asarray(cv2.resize(picture, (PORTRAIT, PORTRAIT), interpolation=cv2.INTER_CUBIC), np.uint8))
 
     def frame(self, second: float, openness: float, rounding: float, closed: float) -> NDArray[np.uint8]:
         """One frame, (FRAME, FRAME, 3) uint8 BGR."""
         x, y = self._head(second, openness)
         inside_x, inside_y, paint, alpha = self._mouth(x, y, openness, rounding)
-        for left in (36, 42):
-            inside_y = self._eye(inside_x, inside_y, left, closed)
-        warped = cv2.remap(self.picture, inside_x, inside_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        mixed = warped * (1 - alpha[..., None]) + paint * alpha[..., None]
-        return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        mixed = self._sample(inside_x, inside_y)
+        for upper, lower in EYES:
+            lid, cover = self._lid(inside_x, inside_y, upper, lower, closed)
+            mixed = mixed * (1 - cover) + lid * cover
+        mixed = mixed * (1 - alpha[..., None]) + paint * alpha[..., None]
+        return np.asarray(np.clip(mixed + 0.5, 0, 255), np.uint8)
 
     def _head(self, second: float, openness: float) -> tuple[Grid, Grid]:
         """Where each pixel of the frame comes from: the head sways, its surroundings hardly do."""
@@ -128,27 +146,23 @@ class Portrait:
         turn = np.deg2rad(1.3 * np.sin(wave * 0.17) + 0.7 * np.sin(wave * 0.41 + 1))
         right = 4.0 * np.sin(wave * 0.13 + 0.5) + 1.5 * np.sin(wave * 0.37)
         down = 2.0 * np.sin(wave * 0.23 + 2) + 1.2 * openness
-        middle, neck = self.points[27:36].mean(0), self.points[8] + (0, 40)
-        width = np.linalg.norm(self.points[16] - self.points[0])
-        far = np.hypot((x - middle[0]) / width, (y - middle[1]) / (1.25 * width))
+        far = np.hypot((x - MIDDLE[0]) / WIDTH, (y - MIDDLE[1]) / (1.25 * WIDTH))
         held = 1 - smooth(far, 0.75, 1.6)
-        dx, dy = x - neck[0], y - neck[1]
+        dx, dy = x - NECK[0], y - NECK[1]
         back_x = dx * np.cos(turn) + dy * np.sin(turn) - right
         back_y = dy * np.cos(turn) - dx * np.sin(turn) - down
         return (x + held * (back_x - dx)).astype(np.float32), (y + held * (back_y - dy)).astype(np.float32)
 
     def _mouth(self, x: Grid, y: Grid, openness: float, rounding: float) -> tuple[Grid, Grid, Grid, Grid]:
         """Draw the lips apart and the jaw down; also what shows between the lips, and how much of it."""
-        p = self.points
-        left, right = p[60], p[64]
-        half, centre = (right[0] - left[0]) / 2, (left[0] + right[0]) / 2
-        chin, nose = p[8][1], p[33][1]
+        (left, right), chin, nose = PARTING[[0, -1], 0], CHIN[1], NOSE[1]
+        half, centre = (right - left) / 2, (left + right) / 2
         narrow = 1 - 0.16 * rounding
-        near = np.exp(-(((x - centre) / (1.7 * half)) ** 2) - ((y - left[1]) / 45) ** 2)
+        near = np.exp(-(((x - centre) / (1.7 * half)) ** 2) - ((y - PARTING[0, 1]) / 42) ** 2)
         source_x = (x + (x - centre) * near * (1 / narrow - 1)).astype(np.float32)
 
         t = (source_x - centre) / (half * 0.94)
-        line = np.interp(source_x, p[60:65, 0], (p[60:65, 1] + p[[60, 67, 66, 65, 64], 1]) / 2).astype(np.float32)
+        line = np.interp(source_x, *PARTING.T).astype(np.float32)
         bow = np.clip(1 - t * t, 0, None) ** 0.8
         rise, fall = LIP * openness * bow, JAW * openness * bow
         above, below = np.clip(line - y, 0, None), np.clip(y - line, 0, None)
@@ -164,7 +178,7 @@ class Portrait:
         alpha = smooth(y - upper, -0.3, 1.4) * smooth(lower - y, -0.3, 1.4) * smooth(gap, 0.8, 2.6) * (bow > 0)
         depth = np.clip((y - upper) / gap, 0, 1)
         dark = np.array([16, 18, 42], np.float32)  # BGR
-        teeth = np.array([120, 178, 196], np.float32) * (1 - 0.45 * np.abs(t) ** 2)[..., None]
+        teeth = np.array([150, 184, 212], np.float32) * (1 - 0.45 * np.abs(t) ** 2)[..., None]
         tongue = np.array([48, 58, 128], np.float32)
         edge = 5.5 * np.clip(1 - np.abs(t) ** 3, 0, 1)
         bite = (1 - smooth(y - upper - edge, -1.2, 1.2)) * smooth(y - upper, 0.0, 2.0) * smooth(gap, 3.0, 6.0)
@@ -173,17 +187,22 @@ class Portrait:
         paint = paint + (teeth - paint) * (0.85 * bite)[..., None]
         return source_x, source_y.astype(np.float32), paint, alpha.astype(np.float32)
 
-    def _eye(self, x: Grid, y: Grid, first: int, closed: float) -> Grid:
-        """Stretch the skin above one eye (landmarks `first`..+5) down over it."""
-        eye = self.points[first : first + 6]
-        top = np.interp(x, eye[:4, 0], eye[:4, 1] - (0, 2, 2, 0))
-        bottom = np.interp(x, eye[[0, 5, 4, 3], 0], eye[[0, 5, 4, 3], 1] + (0, 1, 1, 0))
-        within = (x > eye[0, 0]) & (x < eye[3, 0])
-        skin = 14.0  # px above the lid that stretch
-        lid = top + closed * (bottom - top)
-        crease = top - skin
-        stretched = crease + (y - crease) * skin / (lid - crease)
-        return np.where(within & (y > crease) & (y < lid), stretched, y).astype(np.float32)
+    def _lid(
+        self, x: Grid, y: Grid, upper: NDArray[np.float64], lower: NDArray[np.float64], closed: float
+    ) -> tuple[Grid, Grid]:
+        """One lid and how much of it covers the eye: the skin below, mirrored, for glasses hide that above."""
+        top, bottom = np.interp(x, *upper.T), np.interp(x, *lower.T)
+        edge = top + closed * (bottom - top)
+        ends = smooth(x, upper[0, 0], upper[0, 0] + 5) * (1 - smooth(x, upper[-1, 0] - 5, upper[-1, 0]))
+        fold = 0.35 * np.exp(-(((y - top) / 2.5) ** 2)) + 0.6 * np.exp(-(((y - edge) / 1.3) ** 2))
+        skin = self._sample(x, (bottom + 0.7 * (bottom - y)).astype(np.float32)) * (0.9 * (1 - fold))[..., None]
+        cover = smooth(y - top, -1.5, 1.5) * smooth(edge - y, -1.8, 0.2) * ends * smooth(edge - top, 0.5, 2.5)
+        return skin.astype(np.float32), cover[..., None].astype(np.float32)
+
+    def _sample(self, x: Grid, y: Grid) -> Grid:
+        """The picture read at `x`, `y`: (FRAME, FRAME, 3) float32 BGR."""
+        read = cv2.remap(self.picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(read, np.float32)
 
 
 def encode(out: Path, portrait: Portrait, speech: NDArray[np.float32]) -> None:
@@ -212,4 +231,4 @@ def encode(out: Path, portrait: Portrait, speech: NDArray[np.float32]) -> None:
 
 if __name__ == "__main__":
     cv2.setNumThreads(1)
-    encode(Path(sys.argv[1]), Portrait.read(Path(__file__).with_name("portrait.jpg")), speak())
+    encode(Path(sys.argv[1]), Portrait.read(Path(__file__).with_name("hopper.jpg")), speak())

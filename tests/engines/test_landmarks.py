@@ -13,7 +13,7 @@ from dubd.engines.landmarks import Dlib, DlibParams, model
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
 
-PORTRAIT = Path(__file__).parents[2] / "script" / "sample" / "portrait.jpg"
+PORTRAIT = Path(__file__).parents[2] / "script" / "sample" / "hopper.jpg"
 needs_model = pytest.mark.skipif(model() is None, reason="the 68-point model of libdlib-data is not here")
 
 

@@ -81,10 +81,11 @@ def test_the_mouth_follows_the_dub_and_nothing_else_is_touched(segment: dict[str
     tracks = Tracks.load(segment["faces"])
     for frame, x, y, bgra in reader:
         rows, columns = np.nonzero(bgra[..., 3])
-        left, top, right, bottom = tracks.boxes[0, frame]
+        left, _, right, _ = tracks.boxes[0, frame]
         assert y + rows.min() > tracks.points[0, frame, 30, 1], "above the nose"
         assert x + columns.min() > left - 10 and x + columns.max() < right + 10
-        assert y + rows.max() < bottom + (bottom - top) * 0.35
+        eyes = np.hypot(*(tracks.points[0, frame, 42:48].mean(0) - tracks.points[0, frame, 36:42].mean(0)))
+        assert y + rows.max() < tracks.points[0, frame, 8, 1] + 1.15 * eyes, "far below the chin"
 
 
 def test_the_same_inputs_give_the_same_bytes(segment: dict[str, Path], tmp_path: Path) -> None:
