@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from dubd.errors import DubdError, Exit
+from dubd.errors import DubdError
 from dubd.media import mastering, mix, subtitles
 from dubd.media.languages import alpha3
 from dubd.media.mux import Programme, Track, mux
@@ -24,17 +24,11 @@ from dubd.stages.job import Facts, Job, one_by_one
 def run(job: Job) -> Facts:
     """Lists `audios`, `speeches`, `timings`, `transcripts`, `translations` and, but for a copied picture, `renders`.
 
-    DubdError (Exit.INPUT) where nobody speaks, and where a segment's sound is not as long as the plan says.
+    DubdError where a segment's sound is not as long as the plan says.
     """
     params = job.params
     languages, output = params["languages"], params["output"]
     heard = _utterances(job.lists["transcripts"])
-    if not heard:
-        raise DubdError(
-            "no speech was found in the whole programme, so there is nothing to dub",
-            remedy="give the words in a .srt beside the video, or check the audio track",
-            exit=Exit.INPUT,
-        )
     said = _utterances(job.lists["translations"])
     lines = [line for path in job.lists["timings"] for line in _read(path)["lines"]]
     pieces = [

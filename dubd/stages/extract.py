@@ -15,7 +15,6 @@ from dubd.media import ffmpeg
 from dubd.media.timeline import SAMPLE_RATE, Clock
 from dubd.stages.job import Facts, Job, one_by_one
 
-
 # Of the presets and rates tried on three talking heads the smallest with SSIM >= .9958 on all that still takes a
 # quarter of a core second for a second of 1080x720 at 30: 4.9 Mb/s, where ultrafast needs 11.2 and veryfast is slower.
 _X264: Final = ("-preset", "superfast", "-crf", "12", "-x264-params", "mbtree=1:rc-lookahead=10", "-bf", "0")

@@ -12,7 +12,6 @@ from dubd.media.ffmpeg import probe
 from dubd.stages.job import Facts, Job, one_by_one
 
 
-
 @one_by_one
 def run(job: Job, engine: Engine[Shot, Tracks]) -> Facts:
     """Write `faces` (faces.npz) for `video`; params: rate. No face at all is no error."""

@@ -20,7 +20,6 @@ from dubd.media.sound import levels, speech
 from dubd.media.timeline import Clock, milliseconds
 from dubd.stages.job import Facts, Job, one_by_one
 
-
 _SHORTEST: Final = 0.2  # s: less holds no syllable
 _LISTEN: Final = 16_000  # Hz: enough for the speech band
 _WHOLE = "check that it plays, and drop a whole copy again"

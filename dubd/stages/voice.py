@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.media import pitch
 from dubd.media.loudness import Meter
 from dubd.media.timeline import SAMPLE_RATE
@@ -27,6 +27,7 @@ def run(job: Job) -> Facts:
     """Lists `audios` (48 kHz) and `transcripts`, segment by segment; output `speakers`.
 
     Pitch is rounded to 1 Hz and loudness to .1 LU, so that a small edit of a transcript changes no byte.
+    This is the first stage that has seen every transcript: DubdError (Exit.INPUT) where nobody speaks.
     """
     audios, transcripts = job.lists["audios"], job.lists["transcripts"]
     voices: dict[str, _Voice] = {}
@@ -42,6 +43,12 @@ def run(job: Job) -> Facts:
                     voice.add(piece)
             start += sound.frames
         job.progress(done / len(audios))
+    if not voices:
+        raise DubdError(
+            "no speech was found in the whole programme, so there is nothing to dub",
+            remedy="give the words in a .srt beside the video, or check the audio track",
+            exit=Exit.INPUT,
+        )
     speakers = {name: voices[name].measured() for name in sorted(voices)}
     text = json.dumps({"speakers": speakers}, indent=1, ensure_ascii=False) + "\n"
     job.outputs["speakers"].write_text(text, "utf-8")

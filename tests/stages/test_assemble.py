@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dubd.errors import DubdError, Exit
+from dubd.errors import DubdError
 from dubd.media import mastering
 from dubd.media.ffmpeg import frames_yuv, probe
 from dubd.stages import assemble, render
@@ -219,15 +219,6 @@ def test_mono_stays_mono_and_a_name_with_quotes_is_a_name(workspace: Workspace, 
     assembled(job)
     sounds = [stream for stream in probe(job.outputs["dubbed"])["streams"] if stream["codec_type"] == "audio"]
     assert [sound["channels"] for sound in sounds] == [1, 1]
-
-
-def test_nobody_speaking_is_a_clear_word(workspace: Workspace, tmp_path: Path) -> None:
-    silent = tmp_path / "transcript.json"
-    silent.write_text('{"language": "en", "utterances": []}')
-    (error,) = assemble.run([workspace.job(tmp_path / "out", lists={"transcripts": [silent] * len(LENGTHS)})])
-    assert isinstance(error, DubdError)
-    assert error.exit is Exit.INPUT
-    assert "no speech was found" in str(error) and ".srt" in str(error)
 
 
 def test_a_segment_of_the_wrong_length_is_named(workspace: Workspace, tmp_path: Path) -> None:

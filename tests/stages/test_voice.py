@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.media.ffmpeg import write_wav
 from dubd.stages import voice
 from dubd.stages.job import Job, Outcome
@@ -66,6 +66,14 @@ def test_times_moved_a_little_change_no_byte(tmp_path: Path) -> None:
 def test_a_speaker_of_silence_has_no_pitch_and_no_loudness(tmp_path: Path) -> None:
     _, speakers = measured(tmp_path, [(3.2, 3.9, "S1")])
     assert speakers == {"S1": {"pitch": None, "loudness": None, "seconds": 0.7}}
+
+
+def test_nobody_speaking_is_a_clear_word(tmp_path: Path) -> None:
+    error, _ = measured(tmp_path, [])
+    assert isinstance(error, DubdError)
+    assert error.exit is Exit.INPUT
+    assert "no speech was found" in str(error)
+    assert ".srt" in str(error)
 
 
 def test_a_spoilt_transcript_is_named(tmp_path: Path) -> None:
