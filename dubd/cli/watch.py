@@ -84,5 +84,8 @@ class _Teller:
             self._board.fault(news.error)
         elif news.build and news.kind == "built":
             self._board.built(news.path, results(news.build.video), news.seconds)
+        elif news.build and news.kind == "current":
+            for file in results(news.build.video):
+                self._board.line(f"up to date: {file}")
         elif news.build:
             self._board.failed(news.path, [error for _, error in news.build.failed], news.seconds)

@@ -40,7 +40,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True)
 class News:
-    """What the daemon tells: `claimed`, `task`, `built`, `failed` or `refused`, with what belongs to it."""
+    """What the daemon tells: `claimed`, `task`, `built`, `current`, `failed` or `refused`, with what belongs to it."""
 
     kind: str
     path: Path  # the drop, or the video's folder
@@ -221,7 +221,7 @@ class Daemon:
         more, against what it was before; after a failure it is not, or the failure would come twice.
         """
         build, seconds = building.build, self._now() - building.began
-        worked = folder in self._worked
+        worked, first = folder in self._worked, folder not in self._known
         if worked or build.failed:
             report.write(folder)
         self._worked.discard(folder)
@@ -237,6 +237,8 @@ class Daemon:
         self._told.pop(folder, None)
         if worked:
             self._tell(News("built", folder, build=build, seconds=seconds))
+        elif first:
+            self._tell(News("current", folder, build=build, seconds=seconds))
 
     def _watch(self) -> _Watch:
         return _Watch([self.folders.inbox, self.folders.rules, self.folders.workspace], self._wake)

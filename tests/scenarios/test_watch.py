@@ -67,6 +67,14 @@ def test_until_idle_takes_everything_by_its_own_rule_and_leaves(home: Home, clip
     assert (home.root / "inbox" / "both" / "talk.mp4").exists()
 
 
+def test_what_is_finished_is_told_once(dubbed: Home) -> None:
+    done = dubbed.dubd("watch", "--until-idle", "--settle", "0.2")
+    assert done.returncode == 0
+    (folder,) = dubbed.videos()
+    told = [line for line in done.stdout.splitlines() if line.startswith("up to date")]
+    assert told == [f"up to date: {folder / 'dubbed.es.mp4'}"]
+
+
 def test_it_takes_up_hand_edits_and_drops_and_stops_when_told(dubbed: Home, daemon: Daemon, clips: Path) -> None:
     daemon.wait_for("watching")
     (folder,) = dubbed.videos()
