@@ -143,7 +143,7 @@ class Shot:
     """faces, lipsync and restore in: one segment's picture and what is known of it.
 
     `speech` is the dubbed sound, `original` the source's, both mono float32 at 48 kHz on the
-    segment's clock. `timing` is speech.json's list of lines. lipsync writes to `out`;
+    segment's clock, and so are the times in `timing`, speech.json's list of lines. lipsync writes to `out`;
     restore reads `patches` and writes to `out`.
     """
 

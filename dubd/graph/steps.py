@@ -189,7 +189,7 @@ class _Chain:
                     "audio": f"{where}/audio.wav",
                 },
                 outputs=patched,
-                params={"rate": self.rate},
+                params={"rate": self.rate, "start": segment["start"]},
                 rule=stages.lipsync,
             )
         if self.lips and stages.restore.on:

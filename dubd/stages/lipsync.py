@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dubd.engines.contract import Engine, Shot
@@ -17,10 +18,13 @@ SMALLEST = (16, 16)  # the canvas until the engine knows its largest patch
 
 @one_by_one
 def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
-    """Write `patches` and `geometry` for `video`; params: rate. A segment without a face has none."""
+    """Write `patches` and `geometry` for `video`; params: rate, start (of the segment, s on the programme clock).
+
+    A segment without a face has no patches.
+    """
     rate = str(job.params["rate"])
     tracks = Tracks.load(job.inputs["faces"])
-    timing = json.loads(job.inputs["timing"].read_text("utf-8"))["lines"]
+    timing = on_segment_clock(json.loads(job.inputs["timing"].read_text("utf-8"))["lines"], float(job.params["start"]))
     with PatchWriter(job.outputs["patches"], job.outputs["geometry"], canvas=SMALLEST, rate=rate, mode="none") as out:
         shot = Shot(
             video=job.inputs["video"],
@@ -36,3 +40,17 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
         if isinstance(made, Exception):
             raise made
     return made
+
+
+def on_segment_clock(lines: Sequence[Mapping[str, Any]], start: float) -> list[dict[str, Any]]:
+    """The lines of speech.json with all their times counted from the segment's first frame."""
+    return [
+        {
+            **line,
+            "start": line["start"] - start,
+            "end": line["end"] - start,
+            "slot": [time - start for time in line["slot"]],
+            "phonemes": [[time - start, sound] for time, sound in line["phonemes"]],
+        }
+        for line in lines
+    ]

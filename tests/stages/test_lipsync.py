@@ -51,8 +51,15 @@ def segment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-def sync(segment: dict[str, Path], out: Path, dub: np.ndarray, lines: list[dict[str, Any]], **params: Any) -> Any:
-    """Run the stage; its facts (or its error)."""
+def sync(
+    segment: dict[str, Path],
+    out: Path,
+    dub: np.ndarray,
+    lines: list[dict[str, Any]],
+    begins: float = 0.0,
+    **params: Any,
+) -> Any:
+    """Run the stage on a segment that begins at `begins` on the programme clock; its facts (or its error)."""
     out.mkdir(parents=True, exist_ok=True)
     write_wav(out / "speech.wav", dub, 48000)
     (out / "speech.json").write_text(json.dumps({"language": "es", "loudness": -20.0, "lines": lines}))
@@ -60,12 +67,14 @@ def sync(segment: dict[str, Path], out: Path, dub: np.ndarray, lines: list[dict[
     engine.load("cpu", MouthsParams(**params))
     inputs = {**segment, "speech": out / "speech.wav", "timing": out / "speech.json"}
     outputs = {"patches": out / "patches.mkv", "geometry": out / "geometry.npz"}
-    (facts,) = lipsync.run([Job("t", "lipsync", inputs, outputs, {"rate": "25/1"})], engine)
+    (facts,) = lipsync.run([Job("t", "lipsync", inputs, outputs, {"rate": "25/1", "start": begins})], engine)
     return facts
 
 
-def line(start: float, end: float) -> dict[str, Any]:
-    return {"id": "000-01", "speaker": "S1", "slot": [0.83, 2.65], "start": start, "end": end, "phonemes": []}
+def line(start: float, end: float, begins: float = 0.0) -> dict[str, Any]:
+    slot = [begins + 0.83, begins + 2.65]
+    sounds = [[begins + 1.2, "a"], [begins + 1.6, "m"]]
+    return {"id": "000-01", "speaker": "S1", "slot": slot, "start": start, "end": end, "phonemes": sounds}
 
 
 def test_the_mouth_follows_the_dub_and_nothing_else_is_touched(segment: dict[str, Path], tmp_path: Path) -> None:
@@ -94,6 +103,16 @@ def test_the_same_inputs_give_the_same_bytes(segment: dict[str, Path], tmp_path:
 
     for name in ("patches.mkv", "geometry.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_later_segment_is_treated_as_the_first_is(segment: dict[str, Path], tmp_path: Path) -> None:
+    first = sync(segment, tmp_path / "first", babble(0.9, 2.6), [line(0.9, 2.6)])
+    later = sync(segment, tmp_path / "later", babble(0.9, 2.6), [line(60.9, 62.6, begins=60.0)], begins=60.0)
+
+    assert first["changed"] > 40
+    assert later == first
+    one, other = (PatchReader(tmp_path / n / "patches.mkv", tmp_path / n / "geometry.npz") for n in ("first", "later"))
+    assert one.frames.tolist() == other.frames.tolist()
 
 
 def test_with_too_little_to_draw_on_the_mouth_is_bent(segment: dict[str, Path], tmp_path: Path) -> None:
