@@ -10,7 +10,7 @@ from doit.task import Task
 
 from dubd.engines import registry
 from dubd.errors import DubdError
-from dubd.graph import content
+from dubd.graph import content, steps
 from dubd.graph.catalogue import VERSIONS
 from dubd.graph.state import State
 from dubd.graph.video import RULE, SUBTITLES
@@ -28,7 +28,7 @@ class Settled:
 def settled(state: State) -> Settled | None:
     """What was built, where no file, engine or stage has changed since; None where a build must look closer."""
     note = state.note(_NOTE)
-    if note is None or note["versions"] != VERSIONS:
+    if note is None or note.get("code") != _code():
         return None
     try:
         if any(registry.find(stage, name).revision() != known for stage, name, known in note["engines"]):
@@ -57,7 +57,7 @@ def settle(state: State, tasks: Iterable[Task]) -> None:
     state.set_note(
         _NOTE,
         {
-            "versions": VERSIONS,
+            "code": _code(),
             "engines": [[stage, name, registry.find(stage, name).revision()] for stage, name in sorted(engines)],
             "files": ordered,
             "signature": _signature(state, ordered),
@@ -69,6 +69,11 @@ def settle(state: State, tasks: Iterable[Task]) -> None:
 def unsettle(state: State) -> None:
     """A build is about to change something."""
     state.set_note(_NOTE, None)
+
+
+def _code() -> str:
+    """Changes with the versions of the stages and with the code that makes keys of rules and plans."""
+    return f"{sorted(VERSIONS.items())} {content.digest(steps.__file__)}"
 
 
 def _signature(state: State, files: Iterable[str]) -> str:
