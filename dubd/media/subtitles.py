@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import html
 import re
 import textwrap
@@ -70,8 +71,10 @@ def write(path: Path, cues: Iterable[Cue], format: str) -> None:
     path.write_text(subtitles.to_string(format), encoding="utf-8", newline="\n")
 
 
-def lay_out(cues: Sequence[Cue]) -> list[Cue]:
+def lay_out(cues: Sequence[Cue], length: float = math.inf) -> list[Cue]:
     """The same text as cues of at most two lines of 42 characters, in time order and never overlapping.
+
+    None lasts beyond `length` (s): a cue that does makes the whole file longer than its picture.
 
     A long cue is split at a clause or a word and its time shared by length. A cue that is too
     quick to read stays until 21 characters a second are reached or the next one comes; one that
@@ -85,6 +88,7 @@ def lay_out(cues: Sequence[Cue]) -> list[Cue]:
         if index + 1 < len(parts):
             room = max(start + min(SHORTEST, part.end - part.start), parts[index + 1].start - GAP)
             end = min(end, max(room, min(part.end, parts[index + 1].start)))
+        end = max(start, min(end, length))
         laid.append(replace(part, start=start, end=end, text=_two_lines(part.text)))
     return laid
 

@@ -17,6 +17,7 @@ from dubd.errors import DubdError
 from dubd.media import mastering, mix, subtitles
 from dubd.media.languages import alpha3
 from dubd.media.mux import Programme, Track, mux
+from dubd.media.timeline import SAMPLE_RATE
 from dubd.stages.job import Facts, Job, one_by_one
 
 
@@ -55,7 +56,8 @@ def run(job: Job) -> Facts:
             mastering.encode(mix.original(pieces), scratch / "original.m4a", channels=channels, samples=samples)
             sounds.append(Track(scratch / "original.m4a", source, "Original"))
         job.progress(0.9)
-        cues = {languages["source"]: _cues(heard), languages["target"]: _cues(said)}
+        length = samples / SAMPLE_RATE
+        cues = {languages["source"]: _cues(heard, length), languages["target"]: _cues(said, length)}
         texts = _write_subtitles(job.outputs, cues, scratch) if output["subtitles"] else []
         mux(
             Programme(
@@ -91,8 +93,8 @@ def _utterances(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [utterance for path in paths for utterance in _read(path)["utterances"]]
 
 
-def _cues(utterances: Sequence[Mapping[str, Any]]) -> list[subtitles.Cue]:
-    return subtitles.lay_out([subtitles.Cue(item["start"], item["end"], item["text"]) for item in utterances])
+def _cues(utterances: Sequence[Mapping[str, Any]], length: float) -> list[subtitles.Cue]:
+    return subtitles.lay_out([subtitles.Cue(item["start"], item["end"], item["text"]) for item in utterances], length)
 
 
 def _write_subtitles(

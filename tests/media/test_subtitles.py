@@ -95,6 +95,11 @@ def test_a_quick_cue_stays_until_it_is_read_or_the_next_one_comes() -> None:
     assert second.end == 12
 
 
+def test_no_cue_outlasts_the_picture() -> None:
+    (cue,) = lay_out([Cue(5.28, 5.83, "Hoy hablo tu lengua.")], length=6.006)
+    assert (cue.start, cue.end) == (5.28, 6.006)
+
+
 def test_a_long_cue_breaks_at_a_clause() -> None:
     text = "This is the first part of a sentence that is long, and this is the second part of the very same sentence."
     made = lay_out([Cue(0, 8, text)])
