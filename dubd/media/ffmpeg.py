@@ -127,6 +127,12 @@ def frames_yuv(path: Path | str, width: int, height: int) -> Iterator[np.ndarray
         yield raw.reshape(height * 3 // 2, width)
 
 
+def frames_grey(path: Path | str, width: int, height: int) -> Iterator[np.ndarray]:
+    """Every frame of a planar YUV picture as (height, width) uint8: its luma as it was coded, not rescaled."""
+    for raw in _pieces(_raw_video(path, "gray", ("-vf", "extractplanes=y")), width * height, path):
+        yield raw.reshape(height, width)
+
+
 def frames_bgr(path: Path | str, width: int, height: int, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
     """Every frame as (height, width, 3) uint8 in OpenCV's order; `scale` is another (width, height) to get."""
     shown = scale or (width, height)
