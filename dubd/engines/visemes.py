@@ -34,7 +34,7 @@ _SHAPES = {
 }
 SHAPES = {sound: shape for sounds, shape in _SHAPES.items() for sound in sounds}
 WIDEST = 0.9  # openness of an open vowel
-BY_SOUND = 0.7  # of the opening follows the sound alone: at .4 a dub of narrow vowels hardly opened the mouth
+BY_SOUND = 0.6  # of the opening follows the sound alone: at .4 a dub of narrow vowels hardly opens the mouth
 CLOSED = frozenset("pbmɓ")
 
 

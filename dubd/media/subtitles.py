@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import math
 import html
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
