@@ -102,3 +102,15 @@ def test_no_clicks_at_the_joins(tmp_path: Path) -> None:
     mixed = whole(tmp_path, "duck", [(0.9, 1.6)], RATE, RATE, RATE)
     steps = [abs(after - before) for before, after in pairwise(mixed[:, 1].tolist())]
     assert max(steps) < 0.001
+
+
+def test_a_lone_click_in_the_original_is_softened_and_all_else_is_left() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.001, (RATE, 2)).astype(np.float32)
+    clicked = noise.copy()
+    clicked[RATE // 2 : RATE // 2 + 20] += np.float32(0.05)
+    softer = mix.softened(clicked)
+    near = np.s_[RATE // 2 - 300 : RATE // 2 + 320]
+    assert np.abs(softer[near]).max() < 0.4 * np.abs(clicked[near]).max()
+    far = np.r_[0 : RATE // 2 - 300, RATE // 2 + 320 : RATE]
+    assert np.array_equal(softer[far], clicked[far])
+    assert mix.softened(noise) is noise
