@@ -6,7 +6,7 @@ from typing import Final
 
 VERSIONS: Final[dict[str, int]] = {
     "plan": 1,
-    "extract": 1,
+    "extract": 2,
     "transcribe": 1,
     "voice": 1,
     "translate": 1,
