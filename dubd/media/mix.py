@@ -83,7 +83,7 @@ def softened(bed: Samples) -> Samples:
     reach = RATE * 3 // 1000
     gain = np.ones(len(bed), np.float32)
     dip = 1 - (1 - SOFTER) * np.hanning(2 * reach + 1).astype(np.float32) ** 0.25
-    for at in alone + step // 2:
+    for at in (alone + step // 2).tolist():
         low, high = max(0, at - reach), min(len(bed), at + reach + 1)
         gain[low:high] = np.minimum(gain[low:high], dip[low - at + reach : high - at + reach])
     return bed * gain[:, None]
