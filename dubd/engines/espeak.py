@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from scipy.ndimage import percentile_filter
-from scipy.signal import resample_poly
 
 from dubd.engines.contract import Engine, Line, Spoken
 from dubd.media import pitch
@@ -95,6 +93,8 @@ class Espeak(Engine[Line, Spoken]):
 
     def _height(self, voice: str, wanted: float) -> int:
         """The pitch parameter (0..99) at which the voice has this median f0 in Hz, by two looks at a sample."""
+        from scipy.signal import resample_poly
+
         if (voice, wanted) not in self._heights:
             height = 50
             for _ in range(2):
@@ -145,6 +145,8 @@ def _refused(language: str) -> str | None:
 
 def _softened(samples: np.ndarray, rate: int) -> np.ndarray:
     """The bursts of p, t and k a few dB lower for 2 ms: after eSpeak's digital silence they sound like clicks."""
+    from scipy.ndimage import percentile_filter
+
     jump = np.abs(np.diff(samples, prepend=np.float32(0)))
     around = np.maximum(percentile_filter(jump, 90, size=rate // 100), _FAINT)
     half = rate // 400

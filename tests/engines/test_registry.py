@@ -1,0 +1,32 @@
+"""Engines are found by name, and what declares them costs nothing to read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dubd.engines import registry
+from dubd.errors import DubdError
+
+READ_ALL = """
+import json, sys
+from dubd.engines import registry
+found = [registry.find(stage, name).summary for stage in registry.STAGES for name in registry.names(stage)]
+print(json.dumps([len(found), sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def test_no_heavy_library_is_imported_where_engines_are_only_named() -> None:
+    done = subprocess.run([sys.executable, "-c", READ_ALL], capture_output=True, text=True, check=True)
+    found, modules = json.loads(done.stdout)
+
+    assert found >= len(registry.STAGES)
+    assert not {"scipy", "cv2", "dlib", "pocketsphinx", "torch"} & set(modules)
+
+
+def test_a_misspelt_engine_is_told_its_neighbour() -> None:
+    with pytest.raises(DubdError, match=r"no engine 'espaek' for speak; did you mean espeak\?"):
+        registry.find("speak", "espaek")
