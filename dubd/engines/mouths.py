@@ -96,7 +96,7 @@ class Mouths(Engine[Shot, Made]):
                 patch = mouths_patch.lay(frame, where, step.shape, step.to, step.of, mouth, step.jaw, step.bend)
             if step.weight < 1:
                 patch[..., 3] = np.rint(patch[..., 3] * step.weight)
-            shot.out.add(index, where[0], where[1], patch)
+            shot.out.add_bgra(index, where[0], where[1], patch)
 
 
 def _collect(shot: Shot, made: Plan, size: tuple[int, int]) -> dict[tuple[int, int], Mouth]:

@@ -121,9 +121,14 @@ def run(
         child.finish()
 
 
-def frames_yuv(path: Path | str, width: int, height: int) -> Iterator[np.ndarray]:
-    """Every frame as (height * 3 / 2, width) uint8, the yuv420p planes as they lie in memory. Even sizes only."""
-    for raw in _pieces(_raw_video(path, "yuv420p"), width * height * 3 // 2, path):
+Part = tuple[int, int, int, int]
+"""x, y, width and height of a part of the picture, all even."""
+
+
+def frames_yuv(path: Path | str, width: int, height: int, part: Part | None = None) -> Iterator[np.ndarray]:
+    """Every frame as (height * 3 / 2, width) uint8, the yuv420p planes as they lie in memory; only `part` of it."""
+    width, height = part[2:] if part else (width, height)
+    for raw in _pieces(_raw_video(path, "yuv420p", _crop(part)), width * height * 3 // 2, path):
         yield raw.reshape(height * 3 // 2, width)
 
 
@@ -133,12 +138,11 @@ def frames_grey(path: Path | str, width: int, height: int) -> Iterator[np.ndarra
         yield raw.reshape(height, width)
 
 
-def frames_bgr(path: Path | str, width: int, height: int, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-    """Every frame as (height, width, 3) uint8 in OpenCV's order; `scale` is another (width, height) to get."""
-    shown = scale or (width, height)
-    resize = ("-vf", f"scale={shown[0]}:{shown[1]}:flags=area") if scale else ()
-    for raw in _pieces(_raw_video(path, "bgr24", resize), shown[0] * shown[1] * 3, path):
-        yield raw.reshape(shown[1], shown[0], 3)
+def frames_bgr(path: Path | str, width: int, height: int, part: Part | None = None) -> Iterator[np.ndarray]:
+    """Every frame as (height, width, 3) uint8 in OpenCV's order; only `part` of it."""
+    width, height = part[2:] if part else (width, height)
+    for raw in _pieces(_raw_video(path, "bgr24", _crop(part)), width * height * 3, path):
+        yield raw.reshape(height, width, 3)
 
 
 def audio_blocks(
@@ -302,6 +306,10 @@ def _ticks(text: str) -> int | None:
 def _raw_video(path: Path | str, pixels: str, filters: Sequence[str] = ()) -> tuple[str, ...]:
     head = ("-threads", "2", "-i", url(path), "-map", "0:v:0", *filters)
     return (*head, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1")
+
+
+def _crop(part: Part | None) -> tuple[str, ...]:
+    return ("-vf", f"crop={part[2]}:{part[3]}:{part[0]}:{part[1]}") if part else ()
 
 
 def _pieces(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dubd.engines.contract import Engine, Shot
 from dubd.engines.tracks import Tracks
-from dubd.media.ffmpeg import read_audio
+from dubd.media.ffmpeg import probe, read_audio
 from dubd.media.patches import PatchWriter
 from dubd.stages.job import Facts, Job, one_by_one
 
@@ -25,7 +25,16 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
     rate = str(job.params["rate"])
     tracks = Tracks.load(job.inputs["faces"])
     timing = on_segment_clock(json.loads(job.inputs["timing"].read_text("utf-8"))["lines"], float(job.params["start"]))
-    with PatchWriter(job.outputs["patches"], job.outputs["geometry"], canvas=SMALLEST, rate=rate, mode="none") as out:
+    picture = next(stream for stream in probe(job.inputs["video"])["streams"] if stream["codec_type"] == "video")
+    with PatchWriter(
+        job.outputs["patches"],
+        job.outputs["geometry"],
+        canvas=SMALLEST,
+        rate=rate,
+        mode="none",
+        space=picture.get("color_space", "unknown"),
+        range=picture.get("color_range", "tv"),
+    ) as out:
         shot = Shot(
             video=job.inputs["video"],
             rate=rate,

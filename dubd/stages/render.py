@@ -54,7 +54,7 @@ def composited(video: Path, patches: PatchReader | None, picture: Mapping[str, A
     index = -1
     for index, frame in enumerate(frames_yuv(video, picture["width"], picture["height"])):
         while patch is not None and patch[0] == index:
-            composite(frame, *patch[1:], picture["color"]["space"], picture["color"]["range"])
+            composite(frame, *patch[1:])
             patch = next(rest, None)
         yield frame
     if patch is not None:

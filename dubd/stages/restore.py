@@ -22,7 +22,13 @@ def run(job: Job, engine: Engine[Shot, Mapping[str, Any]]) -> Facts:
     rate = str(job.params["rate"])
     mode = f"{patches.mode}+{engine.name}"
     with PatchWriter(
-        job.outputs["patches"], job.outputs["geometry"], canvas=patches.canvas, rate=rate, mode=mode
+        job.outputs["patches"],
+        job.outputs["geometry"],
+        canvas=patches.canvas,
+        rate=rate,
+        mode=mode,
+        space=picture.get("color_space", "unknown"),
+        range=picture.get("color_range", "tv"),
     ) as out:
         shot = Shot(
             video=job.inputs["video"],

@@ -88,8 +88,8 @@ def test_the_mouth_follows_the_dub_and_nothing_else_is_touched(segment: dict[str
     changed = set(reader.frames.tolist())
     assert changed >= set(range(24, 64)) and not changed & set(range(12))
     tracks = Tracks.load(segment["faces"])
-    for frame, x, y, bgra in reader:
-        rows, columns = np.nonzero(bgra[..., 3])
+    for frame, x, y, patch in reader:
+        rows, columns = np.nonzero(patch.alpha)
         left, _, right, _ = tracks.boxes[0, frame]
         assert y + rows.min() > tracks.points[0, frame, 30, 1], "above the nose"
         assert x + columns.min() > left - 10 and x + columns.max() < right + 10

@@ -38,7 +38,7 @@ def patched(tmp_path: Path) -> dict[str, Path]:
     dot[6:14, 6:18, 3] = 255
     with PatchWriter(store["patches"], store["geometry"], canvas=(24, 20), rate="30000/1001", mode="m") as writer:
         for frame in range(0, FRAMES, 2):
-            writer.add(frame, 40 + frame, 30, dot)
+            writer.add_bgra(frame, 40 + frame, 30, dot)
     return store
 
 
@@ -95,7 +95,7 @@ def test_the_same_inputs_make_the_same_bytes(video: Path, patched: dict[str, Pat
 def test_a_patch_past_the_end_is_an_error(video: Path, tmp_path: Path) -> None:
     store = {"patches": tmp_path / "p.mkv", "geometry": tmp_path / "g.npz"}
     with PatchWriter(store["patches"], store["geometry"], canvas=(8, 8), rate="30/1", mode="m") as writer:
-        writer.add(FRAMES, 0, 0, np.full((8, 8, 4), 255, np.uint8))
+        writer.add_bgra(FRAMES, 0, 0, np.full((8, 8, 4), 255, np.uint8))
     (error,) = render.run([job({"video": video, **store}, tmp_path / "render.mp4")])
     assert isinstance(error, DubdError)
     assert f"a patch for frame {FRAMES}, but the segment has {FRAMES}" in str(error)

@@ -29,7 +29,7 @@ def restored(inputs: dict[str, Path], places: list[tuple[int, int, int]]) -> tup
     outputs = {"patches": inputs["video"].with_name("out.mkv"), "geometry": inputs["video"].with_name("out.npz")}
     with PatchWriter(inputs["patches"], inputs["geometry"], canvas=(16, 16), rate="25/1", mode="own mouths") as writer:
         for number, place in enumerate(places):
-            writer.add(*place, np.random.default_rng(number).integers(1, 256, (16, 16, 4)).astype(np.uint8))
+            writer.add_bgra(*place, np.random.default_rng(number).integers(1, 256, (16, 16, 4)).astype(np.uint8))
     engine = Sharpen()
     engine.load("cpu", SharpenParams())
     (facts,) = restore.run([Job("a/restore", "restore", inputs, outputs, {"rate": "25/1"})], engine)
@@ -48,9 +48,9 @@ def test_every_patch_comes_back_in_its_place(inputs: dict[str, Path]) -> None:
 def test_a_patch_over_the_edge_keeps_its_place_too(inputs: dict[str, Path]) -> None:
     places = [(0, -4, -6), (2, 60, 44)]
     _, out = restored(inputs, places)
-    for (_, x, y, bgra), place in zip(out, places, strict=True):
+    for (_, x, y, patch), place in zip(out, places, strict=True):
         assert (x, y) == place[1:]
-        assert bgra.shape == (16, 16, 4)
+        assert patch.size == (16, 16)
 
 
 def test_no_patches_in_gives_no_patches_out(inputs: dict[str, Path]) -> None:
