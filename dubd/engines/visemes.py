@@ -16,7 +16,7 @@ RATE = 48000
 BAND = (300.0, 3400.0)  # Hz: where the mouth's opening shows in the sound
 DEPTH = 30.0  # dB under the loudest that count as speech
 SPEECH = 0.12  # level (0..1) from which a frame is speech
-LEAD = 0.02  # seconds the lips move before the sound: within 0..40 ms as in Schwartz & Savariaux 2014
+LEAD = 0.01  # seconds the lips move before the sound: within 0..40 ms as in Schwartz & Savariaux 2014
 SPREAD = 0.03  # seconds (sigma) over which neighbouring sounds colour each other
 
 # (openness, width) in 0..1 of what this speaker's mouth does.
@@ -35,12 +35,14 @@ _SHAPES = {
 SHAPES = {sound: shape for sounds, shape in _SHAPES.items() for sound in sounds}
 WIDEST = 0.9  # openness of an open vowel
 BY_SOUND = 0.6  # of the opening follows the sound alone: at .4 a dub of narrow vowels hardly opens the mouth
+WIDER = 1.35  # a dub's mouth opens more than speech asks for, so that it is seen to speak
+WIDEST_OPEN = 1.32  # of the speaker's usual range
 CLOSED = frozenset("pbmɓ")
 
 
 @dataclass(frozen=True)
 class MouthTarget:
-    """Per frame (n,): `speech` whether the dub is heard; `open` 0..1 of the speaker's range, `width` a quantile;
+    """Per frame (n,): `speech` whether the dub is heard; `open` 0..1.32 of the speaker's range, `width` a quantile;
     `closed` whether the lips must meet.
     """
 
@@ -74,7 +76,12 @@ def target(samples: npt.NDArray[np.float32], timing: Sequence[dict[str, Any]], f
     shape, width, closed = _spoken(timing, frames, rate)
     known = np.isfinite(shape)
     wanted = loudness * np.where(known, BY_SOUND + (1 - BY_SOUND) * np.nan_to_num(shape) / WIDEST, 1.0)
-    return MouthTarget(speech, np.where(speech, wanted, 0.0), np.where(known, width, 0.5), closed & speech)
+    return MouthTarget(
+        speech,
+        np.where(speech, np.minimum(WIDEST_OPEN, WIDER * wanted), 0.0),
+        np.where(known, width, 0.5),
+        closed & speech,
+    )
 
 
 def _spoken(timing: Sequence[dict[str, Any]], frames: int, rate: float) -> tuple[Array, Array, Flags]:

@@ -92,7 +92,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         del verbosity, force_verbosity  # stages log from processes of their own
         with ExitStack() as held:
             tasks, busy = self._claim(held)
-            if busy and not tasks:
+            if busy and all(task.name == "plan" for task in tasks):
                 return int(Exit.BUSY)
             control = self.control = TaskControl(tasks, auto_delayed_regex=auto_delayed_regex)
             control.process(self.sel_tasks)
