@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dubd.engines import landmarks
 from dubd.engines.landmarks import Dlib, DlibParams, model
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
@@ -19,7 +20,8 @@ needs_model = pytest.mark.skipif(model() is None, reason="the 68-point model of 
 
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
-    return np.asarray(cv2.resize(cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE), (320, 320)), np.uint8)
+    grey = np.asarray(cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE))
+    return np.asarray(cv2.resize(grey, (320, 320)), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,35 @@ def test_a_picture_without_a_face_has_no_track(engine: Dlib) -> None:
     tracks = engine.follow(iter([noise] * 10), 25)
 
     assert tracks.count == 0 and tracks.points.shape == (0, 10, 68, 2)
+
+
+@needs_model
+def test_a_face_that_is_sure_is_looked_for_half_as_often(
+    engine: Dlib, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    detect = engine._detect
+
+    def spy(tracks: list[landmarks._Track], grey: np.ndarray, index: int, shot_start: int, rate: float) -> None:
+        looked.append(index)
+        detect(tracks, grey, index, shot_start, rate)
+
+    monkeypatch.setattr(engine, "_detect", spy)
+    tracks = engine.follow(iter([portrait] * 40), 25)
+
+    assert looked == [0, 8, 24]
+    assert tracks.count == 1 and tracks.seen.all()
+
+
+def test_smoothing_keeps_a_curve_whole_and_takes_a_flicker_out() -> None:
+    time = np.arange(20.0)
+    curve = np.broadcast_to((time**2 / 10)[:, None, None], (20, 68, 2))
+    flicker = np.where(time % 2, 1.0, -1.0)[:, None, None]
+
+    smooth = landmarks._smooth(curve + flicker)
+
+    assert np.abs(smooth - curve)[4:-4].max() < 1e-9
+    assert np.array_equal(landmarks._smooth(curve[:3]), curve[:3])
 
 
 def test_the_missing_model_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

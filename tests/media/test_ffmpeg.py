@@ -81,6 +81,11 @@ class TestRun:
 
 
 class TestFrames:
+    def test_grey_is_the_luma_bit_for_bit(self, clip: Path) -> None:
+        planes, grey = list(ffmpeg.frames_yuv(clip, 64, 48)), list(ffmpeg.frames_grey(clip, 64, 48))
+        assert len(grey) == len(planes) > 0
+        assert all(np.array_equal(luma, frame[:48]) for luma, frame in zip(grey, planes, strict=True))
+
     def test_yuv_and_bgr_agree_in_count_and_shape(self, clip: Path) -> None:
         planes = list(ffmpeg.frames_yuv(clip, 64, 48))
         colors = list(ffmpeg.frames_bgr(clip, 64, 48))
