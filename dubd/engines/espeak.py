@@ -51,7 +51,6 @@ class Espeak(Engine[Line, Spoken]):
     summary = "eSpeak NG formant synthesis: clear, quick, robotic; no cloning, pitch follows the speaker"
     licence = "GPL-3.0-or-later"
     Params = Voice
-    batch = 16
     rates: ClassVar[tuple[float, float]] = (0.85, 1.35)
 
     def __init__(self) -> None:

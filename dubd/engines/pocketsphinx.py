@@ -36,7 +36,6 @@ class Pocketsphinx(Engine[Recording, Heard]):
     stage = "transcribe"
     summary = "CMU PocketSphinx with its built-in US English model; rough on noisy or accented speech"
     licence = "BSD-2-Clause"
-    batch = 16
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
