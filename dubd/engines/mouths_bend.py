@@ -20,8 +20,8 @@ SOFT = 0.02  # eye distances over which paint meets lip
 WIDEST = 0.45  # of the mouth's width: more would tear the face
 
 
-def bend(frame: Pixels, where: Area, shape: MouthShape, to: int, opening: float) -> Pixels:
-    """The patch (h, w, 4) BGRA for the area `where`: the frame's own mouth, `opening` eye distances wider."""
+def bend(base: Pixels, where: Area, shape: MouthShape, to: int, opening: float) -> Pixels:
+    """The (h, w, 4) BGRA for the area `where`, whose pixels `base` are: the mouth `opening` eye distances wider."""
     import cv2
 
     x0, y0, x1, y1 = where
@@ -35,7 +35,6 @@ def bend(frame: Pixels, where: Area, shape: MouthShape, to: int, opening: float)
         return patch
     move = 1j * down / shape.scale[to]
     y, x = np.mgrid[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-    base = frame[y0:y1, x0:x1]
     look = (x + move.real).astype(np.float32), (y + move.imag).astype(np.float32)
     moved = cv2.remap(base, *look, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     alpha = np.clip(np.abs(move), 0, 1)

@@ -53,17 +53,15 @@ def cut(frame: Pixels, where: Area) -> Mouth:
 
 
 def lay(
-    frame: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, jaw: float, bend: float
+    base: Pixels, where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, jaw: float, bend: float
 ) -> Pixels:
-    """The patch (h, w, 4) BGRA for the area `where` of `frame`.
+    """The patch (h, w, 4) BGRA for the area `where` of a frame, of which `base` (h, w, 3) are the pixels.
 
     `to` and `of` index the shape's frames: the one that is changed and the one `mouth` comes from;
     `jaw` says how far down the chin must move, `bend` how much further the laid lips must open, in eye distances.
     """
     import cv2
 
-    x0, y0, x1, y1 = where
-    base = frame[y0:y1, x0:x1]
     laid = _laid(where, shape, to, of, mouth, bend)
     mask = _mask(shape, to, of, where)
     moved: Plane | None = None

@@ -28,6 +28,10 @@ def picture(shape: MouthShape, index: int) -> np.ndarray:
     return np.ascontiguousarray(frame)
 
 
+def under(frame: np.ndarray, where: tuple[int, int, int, int]) -> np.ndarray:
+    return mouths_patch.cut(frame, where).pixels
+
+
 def over(frame: np.ndarray, where: tuple[int, int, int, int], patch: np.ndarray) -> np.ndarray:
     made = frame.astype(float)
     alpha = patch[..., 3:] / 255
@@ -40,7 +44,7 @@ def test_a_mouth_laid_on_itself_changes_nothing(shape: MouthShape) -> None:
     frame = picture(shape, 1)
     where = mouths_patch.area(shape, 1, *SIZE)
 
-    patch = mouths_patch.lay(frame, where, shape, 1, 1, mouths_patch.cut(frame, where), 0.0, 0.0)
+    patch = mouths_patch.lay(under(frame, where), where, shape, 1, 1, mouths_patch.cut(frame, where), 0.0, 0.0)
 
     assert np.abs(over(frame, where, patch) - frame).max() <= 2
     assert patch[..., 3].max() == 255
@@ -52,7 +56,7 @@ def test_an_open_mouth_replaces_a_shut_one_whole(shape: MouthShape) -> None:
     mouth = mouths_patch.cut(wide, mouths_patch.area(shape, 1, *SIZE))
     jaw = float(shape.points[1, 8, 1] - shape.points[0, 8, 1])
 
-    patch = mouths_patch.lay(shut, where, shape, 0, 1, mouth, jaw, 0.0)
+    patch = mouths_patch.lay(under(shut, where), where, shape, 0, 1, mouth, jaw, 0.0)
 
     made = over(shut, where, patch)
     lips = shape.to_picture(1, shape.points[1, 48:68])
@@ -68,8 +72,8 @@ def test_the_mask_is_nothing_at_the_border_and_above_the_nose(shape: MouthShape)
     mouth = mouths_patch.cut(frame, where)
 
     for patch in (
-        mouths_patch.lay(frame, where, shape, 0, 1, mouth, 0.1, 0.02),
-        mouths_bend.bend(frame, where, shape, 0, 0.1),
+        mouths_patch.lay(under(frame, where), where, shape, 0, 1, mouth, 0.1, 0.02),
+        mouths_bend.bend(under(frame, where), where, shape, 0, 0.1),
     ):
         alpha = patch[..., 3]
         assert alpha.max() > 250
@@ -83,7 +87,7 @@ def test_bent_lips_open_by_what_was_asked_and_the_inside_is_dark(shape: MouthSha
     frame = picture(shape, 0)
     where = mouths_patch.area(shape, 0, *SIZE)
 
-    made = over(frame, where, mouths_bend.bend(frame, where, shape, 0, 0.15))
+    made = over(frame, where, mouths_bend.bend(under(frame, where), where, shape, 0, 0.15))
 
     middle = shape.to_picture(0, shape.points[0, [62, 66]]).mean(0).astype(int)
     column = made[middle[1] - 40 : middle[1] + 50, middle[0]].max(1)
@@ -94,7 +98,7 @@ def test_a_bent_mouth_never_closes_past_shut(shape: MouthShape) -> None:
     frame = picture(shape, 1)
     where = mouths_patch.area(shape, 1, *SIZE)
 
-    made = over(frame, where, mouths_bend.bend(frame, where, shape, 1, -9.0))
+    made = over(frame, where, mouths_bend.bend(under(frame, where), where, shape, 1, -9.0))
 
     middle = shape.to_picture(1, shape.points[1, [62, 66]]).mean(0).astype(int)
     column = made[middle[1] - 40 : middle[1] + 40, middle[0]].max(1)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dubd.engines import visemes
+from dubd.engines import mouths, mouths_plan, visemes
 from dubd.engines.landmarks import Dlib, DlibParams, model
 from dubd.engines.mouths import Mouths, MouthsParams
 from dubd.engines.tracks import Tracks
-from dubd.media.ffmpeg import write_wav
+from dubd.media.ffmpeg import frames_bgr, write_wav
 from dubd.media.patches import PatchReader
 from dubd.stages import faces, lipsync
 from dubd.stages.job import Job
@@ -113,6 +114,28 @@ def test_a_later_segment_is_treated_as_the_first_is(segment: dict[str, Path], tm
     assert later == first
     one, other = (PatchReader(tmp_path / n / "patches.mkv", tmp_path / n / "geometry.npz") for n in ("first", "later"))
     assert one.frames.tolist() == other.frames.tolist()
+
+
+def test_where_memory_is_short_two_passes_make_the_same(
+    segment: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(segment, tmp_path / "one", babble(0.9, 2.6), [line(0.9, 2.6)])
+    passes = []
+
+    def counted(*args: Any) -> Iterator[np.ndarray]:
+        passes.append(args)
+        return frames_bgr(*args)
+
+    monkeypatch.setattr(mouths, "frames_bgr", counted)
+    plan, ample = mouths_plan.plan, mouths_plan.Limits(60, 1.0, 192)
+    monkeypatch.setattr(
+        mouths, "plan", lambda tracks, dub, own, lines, rate, size, _: plan(tracks, dub, own, lines, rate, size, ample)
+    )
+    sync(segment, tmp_path / "two", babble(0.9, 2.6), [line(0.9, 2.6)], memory=1)
+
+    assert len(passes) == 2
+    for name in ("patches.mkv", "geometry.npz"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_with_too_little_to_draw_on_the_mouth_is_bent(segment: dict[str, Path], tmp_path: Path) -> None:
