@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -66,3 +67,14 @@ class DubdError(Exception):
             remedy=str(data.get("remedy") or ""),
             exit=Exit(exit) if isinstance(exit, int) else Exit.FAILED,
         )
+
+
+def disk_fault(error: OSError) -> DubdError:
+    """An error of the disk as the line a person can act on."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DubdError(
+        "no space left on the disk" if full else error.strerror or str(error),
+        file=error.filename,
+        remedy="free some space and run again" if full else "check the workspace's permissions",
+        exit=Exit.WORKSPACE,
+    )

@@ -15,12 +15,12 @@ from typing import Any, Literal
 from doit.control import ExecNode, TaskControl
 from doit.dependency import Dependency
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
-from doit.runner import SUCCESS, Runner
+from doit.runner import ERROR, SUCCESS, Runner
 from doit.task import Task
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
-from dubd.graph.promote import discard, disk_fault, private, promote
+from dubd.graph.promote import discard, private, promote
 from dubd.graph.state import State
 from dubd.graph.why import reasons
 from dubd.schedule.ticket import Ticket
@@ -78,7 +78,6 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._dispatcher = control.task_dispatcher()
         self._ready: dict[str, ExecNode] = {}
         self._running: dict[str, _Run] = {}
-        self._exhausted = False
         self.failed: list[tuple[str, DubdError]] = []
 
     def start(self) -> None:
@@ -97,8 +96,8 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         """Nothing runs and nothing more will."""
         return not self._running and (self._stop_running or not self._ready)
 
-    def begin(self, task: str) -> Ticket | None:
-        """Stamp the inputs, drop the record, make the outputs private."""
+    def begin(self, task: str, unable: DubdError | None = None) -> Ticket | None:
+        """Stamp the inputs, drop the record, make the outputs private; or fail at once where that is known."""
         node = self._ready.pop(task)
         state = self._state(task)
         ticket: Ticket = node.task.meta["ticket"]
@@ -106,6 +105,8 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         run = _Run(node, "; ".join(reasons(node.task, status, state)) or "asked for")
         self._running[task] = run
         try:
+            if unable:
+                raise unable
             run.stamps = {path: content.stamp(path) for path in node.task.file_dep}
             self.dep_manager.remove_success(node.task)
             state.ran(task, "running", 0.0, run.why, None, {})
@@ -139,10 +140,14 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             node.task.values = {"key": node.task.uptodate[0][0].key}
             try:
                 self.process_task_result(node, None)
-                self._state(task).ran(task, "ran", seconds, run.why, None, facts)
-                self.dep_manager.backend.flush(task)
+                error = self._moved(run)  # again: an edit saved while the outputs were promoted was not used either
+                if error is None:
+                    self._state(task).ran(task, "ran", seconds, run.why, None, facts)
+                    self.dep_manager.backend.flush(task)
             except DubdError as fault:
                 error = fault
+            except OSError as fault:
+                error = disk_fault(fault)
         if error is not None:
             discard(run.temporary)
             self._fail(node, error, seconds, run.why)
@@ -154,6 +159,14 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
     def stop(self) -> None:
         """Begin nothing more; what runs may end."""
         self._stop_running = True
+
+    def abandon(self, error: Exception) -> None:
+        """Give up: what runs is forgotten, and the error is told as the build's own."""
+        self._stop_running = True
+        self._running.clear()
+        fault = error if isinstance(error, DubdError) else DubdError(f"{type(error).__name__}: {error}")
+        self.final_result = ERROR
+        self.failed.append(("build", fault))
 
     def complete(self) -> int:
         """Close the records and let the reporter sum up. Returns doit's exit code: 0, or 1 or 2 after a failure."""

@@ -8,14 +8,17 @@ from typing import Any
 
 from doit.dependency import FileChangedChecker
 
-_seen: dict[tuple[str, int, int, int], str] = {}
+_seen: dict[tuple[int, int, int, int], str] = {}
+_MOST = 200_000  # digests remembered: more than the files of a hundred hours of video
 
 
 def digest(path: str, stat: os.stat_result | None = None) -> str:
-    """sha256 of a file's bytes, remembered for as long as its inode, size and mtime stay."""
+    """sha256 of a file's bytes, remembered for as long as its inode, size and mtime stay, by whatever name."""
     st = stat or os.stat(path)
-    key = (path, st.st_ino, st.st_size, st.st_mtime_ns)
+    key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
     if key not in _seen:
+        if len(_seen) >= _MOST:
+            _seen.clear()
         with open(path, "rb") as file:
             _seen[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _seen[key]

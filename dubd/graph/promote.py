@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dubd.errors import DubdError, Exit
+from dubd.errors import DubdError
 from dubd.graph import content
 from dubd.graph.state import State
 
@@ -73,9 +73,10 @@ def promote(state: State, outputs: Mapping[str, str], temporary: Mapping[str, st
             _rename(path, newer)
             beside.append(newer)
             continue
-        state.set_made(target, [*(d for d in known if d != fresh), fresh][-_KEPT:])
+        current = content.digest(target) if Path(target).exists() else None
+        state.set_made(target, [current, fresh] if current not in (None, fresh) else [fresh])
         Path(newer).unlink(missing_ok=True)
-        if not (Path(target).exists() and content.digest(target) == fresh):  # equal bytes keep their mtime
+        if current != fresh:  # equal bytes keep their mtime
             _sync(path)
             _rename(path, target)
     discard(temporary)
@@ -86,17 +87,6 @@ def beside_name(target: str) -> str:
     """`translation.json` -> `translation.new.json`."""
     root, suffix = os.path.splitext(target)
     return f"{root}.new{suffix}"
-
-
-def disk_fault(error: OSError) -> DubdError:
-    """An error of the disk as the line a person can act on."""
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    return DubdError(
-        "no space left on the disk" if full else error.strerror or str(error),
-        file=error.filename,
-        remedy="free some space and run again" if full else "check the workspace's permissions",
-        exit=Exit.WORKSPACE,
-    )
 
 
 def _sync(path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from doit.task import Task
@@ -46,11 +46,29 @@ def untouched(state: State) -> bool:
     return note is not None and bool(_signature(state, note["files"]) == note["signature"])
 
 
-def settle(state: State, tasks: Iterable[Task]) -> None:
-    """Remember that everything is built, and from what; a sidecar that is not there counts as well."""
+Stamp = tuple[int, int, int] | None
+
+
+def stamps(state: State) -> dict[str, Stamp]:
+    """The files that a build is made from before its first task is: taken before they are read."""
+    return {name: content.stamp(state.absolute(name)) for name in (RULE, *SUBTITLES)}
+
+
+def settle(state: State, tasks: Iterable[Task], read: Mapping[str, Stamp]) -> None:
+    """Remember that everything is built, and from what; a sidecar that is not there counts as well.
+
+    Not where a file is no longer as its tasks used it (`read` has those that no task's record has): it was edited
+    while the build went on, and the next build must look closer.
+    """
     made = [task for task in tasks if task.meta]
-    files = {RULE, *SUBTITLES}
+    if any(content.stamp(state.absolute(name)) != stamp for name, stamp in read.items()):
+        return
+    files = set(read)
     for task in made:
+        for path in task.file_dep:
+            known, found = state.get(task.name, path), content.stamp(path)
+            if known is None or found is None or (known[0], known[1]) != (found[2], found[1]):
+                return
         files.update(state.relative(path) for path in (*task.file_dep, *task.targets))
     engines = {(t.stage, t.engine) for t in (task.meta["ticket"] for task in made) if t.engine}
     ordered = sorted(files)

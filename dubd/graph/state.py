@@ -32,7 +32,7 @@ create table if not exists note(name text primary key, value text) without rowid
 
 
 class State:
-    """The state file of one video. One process writes (it holds the video's lock); others may read."""
+    """The state file of one video. The process that holds the video's lock writes records; a claim only notes."""
 
     def __init__(self, folder: Path, seen_as: str | None = None) -> None:
         """`seen_as` is the folder as the paths that will be asked for begin, where that differs."""
@@ -60,7 +60,7 @@ class State:
     def row(self, task: str) -> dict[str, Any]:
         """The record of a task, empty where there is none. All records are read at the first call."""
         if not self._all_read:
-            for name, data in self._db.execute("select task_id, task_data from doit"):
+            for name, data in self._read("select task_id, task_data from doit"):
                 self._rows.setdefault(name, json.loads(data))
             self._all_read = True
         return self._rows.setdefault(task, {})
@@ -100,8 +100,8 @@ class State:
 
     def made(self, path: str) -> list[str]:
         """Digests of what the machine put at this path: the last one, and one more around a rename."""
-        row = self._db.execute("select digests from made where path=?", (self.relative(path),)).fetchone()
-        return list(json.loads(row[0])) if row else []
+        rows = self._read("select digests from made where path=?", self.relative(path))
+        return list(json.loads(rows[0][0])) if rows else []
 
     def set_made(self, path: str, digests: list[str], superseded: str | None = None) -> None:
         """Remember what is the machine's own; `superseded` names the newer version beside a hand edit."""
@@ -109,7 +109,7 @@ class State:
 
     def all_made(self) -> Iterator[tuple[str, list[str], str | None]]:
         """(path relative to the folder, digests, name of a newer version beside it) of every artifact ever made."""
-        for path, digests, superseded in self._db.execute("select * from made order by path"):
+        for path, digests, superseded in self._read("select * from made order by path"):
             yield path, json.loads(digests), superseded
 
     def forget_made(self, path: str) -> None:
@@ -144,7 +144,7 @@ class State:
                 "error": json.loads(error) if error else None,
                 "facts": json.loads(facts),
             }
-            for task, state, at, seconds, why, error, facts in self._db.execute("select * from run order by task")
+            for task, state, at, seconds, why, error, facts in self._read("select * from run order by task")
         }
 
     def forget_run(self, task: str) -> None:
@@ -155,8 +155,8 @@ class State:
 
     def note(self, name: str) -> Any:
         """A remembered JSON value, or None."""
-        row = self._db.execute("select value from note where name=?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+        rows = self._read("select value from note where name=?", name)
+        return json.loads(rows[0][0]) if rows else None
 
     def set_note(self, name: str, value: Any) -> None:
         """Remember a JSON value; None forgets it."""
@@ -172,6 +172,12 @@ class State:
     def absolute(self, path: str) -> str:
         """The inverse of `relative`; a path outside the folder is absolute in both."""
         return path if os.path.isabs(path) else f"{self._prefix}{path}"
+
+    def _read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise _fault(error, self.folder) from error
 
     def _write(self, statement: str, *values: Any) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from doit.task import DelayedLoader, Task
 
 from dubd.errors import DubdError, Exit
+from dubd.graph import content
 from dubd.graph.content import ContentChecker
 from dubd.graph.state import State
 from dubd.graph.steps import Step, plan_step, steps
@@ -56,6 +57,7 @@ class VideoTasks:
     def __init__(self, video: Video, folder: str | None = None) -> None:
         self.video = video
         self.folder = folder or str(video.folder)
+        self.plan_read: tuple[int, int, int] | None = None  # stamp of plan.json when the tasks were made of it
 
     def plan(self) -> Task:
         """`plan:<video>`: probe, speech map and cuts."""
@@ -68,13 +70,24 @@ class VideoTasks:
             return
         group = Task(self.video.id, None, has_subtask=True, doc=f"dub {self.video.title}")
         tasks = []
-        for step in self.steps(plan):
+        for step in self._whole(plan):
             task = self._task(step, f"{self.video.id}:{step.name}", self.video.id)
             task.task_dep.append(f"plan:{self.video.id}")
             group.task_dep.append(task.name)
             tasks.append(task)
         yield group
         yield from tasks
+
+    def _whole(self, plan: Mapping[str, Any]) -> list[Step]:
+        try:
+            return list(self.steps(plan))
+        except (KeyError, TypeError) as error:
+            raise DubdError(
+                f"is not a whole plan ({error} is missing or wrong)",
+                file=self.video.folder / "plan.json",
+                remedy="mend it, or delete it to have it made",
+                exit=Exit.INPUT,
+            ) from error
 
     def steps(self, plan: Mapping[str, Any]) -> Iterator[Step]:
         """The steps after the plan."""
@@ -111,6 +124,7 @@ class VideoTasks:
     def read_plan(self) -> dict[str, Any] | None:
         """plan.json, None where there is none. Errors: DubdError where a hand edit broke it."""
         path = self.video.folder / "plan.json"
+        self.plan_read = content.stamp(str(path))
         try:
             plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if not plan["segments"] or not plan["picture"]["rate"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from doit.control import TaskControl
@@ -15,7 +15,7 @@ from dubd.errors import DubdError
 from dubd.graph.build import Build, Event, Listener
 from dubd.graph.content import ContentChecker
 from dubd.graph.promote import edited, sweep
-from dubd.graph.settled import settle, settled, unsettle
+from dubd.graph.settled import settle, settled, stamps, unsettle
 from dubd.graph.state import Shards, State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
@@ -47,6 +47,7 @@ class VideoBuild:
             if state.note(_OPEN):
                 sweep(video.folder)
                 state.set_note(_OPEN, None)
+            self._read = stamps(state)
             if known := settled(state):
                 for name, stage in known.tasks:
                     listener(Event(name, stage, "skipped"))
@@ -56,7 +57,8 @@ class VideoBuild:
 
     def _start(self) -> Build:
         dependency = Dependency(lambda *_, **__: self._shards, str(self.video.folder.parent), ContentChecker)
-        control = TaskControl(VideoTasks(self.video).all(self._state))
+        self._maker = VideoTasks(self.video)
+        control = TaskControl(self._maker.all(self._state))
         control.process(None)
         build = Build(dependency, control, self._heard)
         self._control = control
@@ -86,9 +88,12 @@ class VideoBuild:
         """See `Source`."""
         assert self._build
         if not self._began:
+            try:
+                self._state.set_note(_OPEN, True)
+                unsettle(self._state)
+            except DubdError as error:
+                return self._build.begin(task, unable=error)
             self._began = True
-            self._state.set_note(_OPEN, True)
-            unsettle(self._state)
         return self._build.begin(task)
 
     def progress(self, task: str, fraction: float) -> None:
@@ -101,6 +106,11 @@ class VideoBuild:
         assert self._build
         self._build.finish(task, outcome, seconds)
 
+    def abandon(self, error: Exception) -> None:
+        """See `Source`."""
+        if self._build:
+            self._build.abandon(error)
+
     def stop(self) -> None:
         """Begin nothing more."""
         if self._build:
@@ -108,12 +118,13 @@ class VideoBuild:
 
     def close(self) -> None:
         """Settle what is finished, prune what the plan no longer has, and let go of the lock."""
-        with self._held:
+        with self._held, suppress(DubdError):  # what cannot be noted now is looked at again by the next build
             if self._build is None or not self._build.done:
                 return
             if self._build.succeeded:
                 self._prune()
-                settle(self._state, self._control.tasks.values())
+                plan = {"plan.json": self._maker.plan_read}
+                settle(self._state, self._control.tasks.values(), self._read | plan)
             if self._began:
                 self._state.set_note(_OPEN, None)
             self._build.complete()
@@ -151,9 +162,10 @@ class VideoBuild:
         if event.error and event.error.file == str(self.video.folder / self.video.source):
             event.error.file = self._state.note("drop") or event.error.file  # the name that the user knows
         if event.state in ("ran", "failed"):
-            self._log.parent.mkdir(exist_ok=True)
             at = time.strftime("%Y-%m-%d %H:%M:%S")
             said = f"{event.why}{f' | {event.error}' if event.error else ''}"
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(f"{at} {event.task} {event.state} {event.seconds:.2f}s {said}\n")
+            with suppress(OSError):  # no build fails for want of a line in its log
+                self._log.parent.mkdir(exist_ok=True)
+                with self._log.open("a", encoding="utf-8") as log:
+                    log.write(f"{at} {event.task} {event.state} {event.seconds:.2f}s {said}\n")
         self._listener(event)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from dubd.errors import DubdError
 from dubd.schedule.ticket import Source, Ticket
 from dubd.schedule.workers import Heard, Pool
 from dubd.stages.job import Outcome
 
-_IDLE_WORKER = 300.0  # seconds a worker stays warm with nothing to do
+log = logging.getLogger("dubd.scheduler")
+
 _WORKERS_PER_SLOT = 6
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,6 @@ class LocalExecutor:
 
     def resident(self) -> set[tuple[str, ...]]:
         """Kinds with an idle worker."""
-        self._pool.close_idle(_IDLE_WORKER)
         return self._pool.resident()
 
     def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome]:
@@ -174,12 +179,13 @@ class Scheduler:
         waiting = [
             Waiting(build, place, ticket)
             for build, source in enumerate(sources)
-            for place, ticket in enumerate(source.ready())
+            for place, ticket in enumerate(_guarded(source, source.ready) or ())
         ]
         if not waiting:
             return
         for batch in admit(waiting, self._running, self._executor.capacity(), self._executor.resident()):
-            begun = [(owner, owner.begin(w.ticket.task)) for w in batch for owner in (sources[w.build],)]
+            owners = [(sources[w.build], w.ticket.task) for w in batch]
+            begun = [(owner, _guarded(owner, partial(owner.begin, task))) for owner, task in owners]
             able = [(owner, ticket) for owner, ticket in begun if ticket]
             if able:
                 self._running += 1
@@ -191,14 +197,30 @@ class Scheduler:
         def heard(index: int, fraction: float) -> None:
             self._news.put(_Progress(owners[index], tickets[index].task, fraction))
 
-        outcomes = self._executor.run(tickets, heard)
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = self._executor.run(tickets, heard)
+        except Exception as error:  # no worker could be started: an interpreter that is not there, no memory, no space
+            log.exception("running %s", tickets[0].task)
+            fault = DubdError(f"could not be run: {error}", file=tickets[0].task, stage=tickets[0].stage)
+            outcomes = [fault] * len(tickets)
         self._news.put(_Ended(owners, tickets, outcomes, time.monotonic() - began))
 
     def _pass_on(self, news: _Progress | _Ended | None) -> None:
         if isinstance(news, _Progress):
-            news.source.progress(news.task, news.fraction)
+            _guarded(news.source, partial(news.source.progress, news.task, news.fraction))
         elif isinstance(news, _Ended):
             self._running -= 1
             each = news.seconds / len(news.tickets)
             for source, ticket, outcome in zip(news.sources, news.tickets, news.outcomes, strict=True):
-                source.finish(ticket.task, outcome, each)
+                _guarded(source, partial(source.finish, ticket.task, outcome, each))
+
+
+def _guarded(source: Source, act: Callable[[], Answer]) -> Answer | None:
+    """What the source answers; where it fails, that build is given up and the others go on."""
+    try:
+        return act()
+    except Exception as error:
+        log.exception("a build is given up")
+        source.abandon(error)
+        return None

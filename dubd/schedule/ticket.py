@@ -65,6 +65,9 @@ class Source(Protocol):
     def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
         """The task has ended; more may be ready now."""
 
+    def abandon(self, error: Exception) -> None:
+        """A call on this source has failed: nothing more is asked of it, and `done` is true."""
+
     @property
     def done(self) -> bool:
         """Nothing is ready, nothing runs, nothing waits."""

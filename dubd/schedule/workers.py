@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
 _PACKAGE = Path(__file__).resolve().parents[2]
+_IDLE = 300.0  # seconds a worker stays warm with nothing to do
 _LOG_LIMIT = 1 << 20  # bytes; a longer log starts anew
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -42,6 +44,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=True,  # a terminal's Ctrl-C must not reach the ffmpeg of a task that may end
                 env={**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, "PYTHONPATH": path},
             )
         self._broken: DubdError | None = None
@@ -72,7 +75,8 @@ class Worker:
 
     def close(self) -> None:
         """End the process; whatever it was doing is lost, and only that."""
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its ffmpeg as well
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
@@ -120,6 +124,8 @@ class Pool:
         self._guard = threading.Lock()
         # A worker is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
         self._nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
+        self._closed = threading.Event()
+        threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
 
     def resident(self) -> set[tuple[str, ...]]:
         """Kinds that have an idle worker at hand."""
@@ -134,6 +140,11 @@ class Pool:
         finally:
             self._give_back(worker)
 
+    def _tidy(self) -> None:
+        """End idle workers in time, also when nobody asks for any."""
+        while not self._closed.wait(_IDLE / 10):
+            self.close_idle(_IDLE)
+
     def close_idle(self, seconds: float) -> None:
         """End the workers that nobody has needed for so long."""
         with self._guard:
@@ -144,6 +155,7 @@ class Pool:
 
     def close(self) -> None:
         """End every worker, busy ones too."""
+        self._closed.set()
         with self._guard:
             workers = [*self._idle, *self._busy]
             self._idle.clear()

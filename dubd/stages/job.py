@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, disk_fault
+
+log = logging.getLogger("dubd.stage")
 
 Facts = dict[str, Any]
 """What a stage found worth telling (JSON values): kept with the task's record, shown in the report."""
@@ -60,8 +63,11 @@ def attempt(work: Callable[[], Facts], job: Job) -> Outcome:
         error.stage = error.stage or job.stage
         return error
     except OSError as error:
-        return DubdError(error.strerror or str(error), file=error.filename, stage=job.stage)
+        fault = disk_fault(error)
+        fault.stage = job.stage
+        return fault
     except Exception as error:  # a stage's bug must not take the batch with it
+        log.exception("%s", job.task)
         return DubdError(
             f"{type(error).__name__}: {error}", file=job.task, stage=job.stage, remedy="see the log for the traceback"
         )

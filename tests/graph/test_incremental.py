@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dubd.errors import DubdError
-from dubd.graph import content
+from dubd.graph import content, promote
 from dubd.graph.why import why
 
 from .stand import Desk
@@ -202,6 +202,48 @@ def test_an_input_that_changes_while_a_task_runs_fails_it_and_the_next_run_build
     desk.build()
     assert any("changed while it was being used" in str(event.error) for event in desk.events)
     assert desk.build() == ["000/speak", *SECOND_HALF]
+
+
+def test_an_edit_saved_after_its_last_use_is_built_by_the_next_run(desk: Desk) -> None:
+    desk.build()
+    desk.rule(voice="es+f2")
+    translation = desk.folder / "segments/000/translation.json"
+
+    def meddle(ticket: object) -> None:
+        if getattr(ticket, "stage", "") == "assemble" and translation.read_text(encoding="utf-8") != "mine":
+            edit(desk.folder / "segments/000/transcript.json", "corrected")
+
+    desk.stand.during = meddle
+    desk.build()
+    desk.stand.during = lambda _: None
+    assert "000/translate" in desk.build()
+    assert desk.build() == []
+
+
+def test_a_rule_edited_during_a_build_is_heeded_by_the_next(desk: Desk) -> None:
+    desk.build()
+    desk.rule(voice="es+f2")
+    rule = desk.claim().folder / "rule.yaml"
+    desk.stand.during = lambda _: rule.write_text(rule.read_text().replace("es+f2", "es+f3"), encoding="utf-8")
+    desk.build()
+    desk.stand.during = lambda _: None
+    assert "000/speak" in desk.build()
+
+
+def test_promotions_that_fail_again_and_again_never_look_like_a_hand_edit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.build()
+    translation = desk.folder / "segments/000/translation.json"
+    whole = promote._sync
+    for text in ("one", "two", "three"):
+        monkeypatch.setattr(promote, "_sync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        edit(desk.folder / "segments/000/transcript.json", text)
+        desk.build()
+    monkeypatch.setattr(promote, "_sync", whole)
+    desk.build()
+    assert not translation.with_name("translation.new.json").exists()
+    assert desk.build() == []
 
 
 def test_the_state_moves_with_the_workspace(desk: Desk, tmp_path: Path) -> None:

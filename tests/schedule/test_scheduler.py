@@ -96,6 +96,11 @@ class Chain:
         self.running.remove(task)
         self.ended.append((task, outcome))
 
+    def abandon(self, error: Exception) -> None:
+        self.left.clear()
+        self.running.clear()
+        self.ended.append(("abandoned", DubdError(str(error))))
+
     @property
     def done(self) -> bool:
         return not self.left and not self.running
@@ -152,3 +157,30 @@ def test_stop_lets_what_runs_end_and_starts_nothing_more() -> None:
     scheduler.stop()
     scheduler.run()
     assert [task for task, _ in chain.ended] == ["a:0"]
+
+
+def test_an_executor_that_cannot_run_a_ticket_fails_it_and_gives_the_slot_back() -> None:
+    class Broken(Counting):
+        def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+            raise FileNotFoundError(2, f"no interpreter for {tickets[0].task} {heard}")
+
+    scheduler = Scheduler(Broken(1))
+    chain = Chain("a", 2)
+    scheduler.add(chain)
+    scheduler.run()
+    assert [task for task, _ in chain.ended] == ["a:0", "a:1"]
+    assert all("could not be run" in str(outcome) for _, outcome in chain.ended)
+
+
+def test_a_build_that_breaks_is_given_up_and_the_others_go_on() -> None:
+    class Brittle(Chain):
+        def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
+            raise RuntimeError(f"the folder of {task} is gone after {seconds} s: {outcome}")
+
+    scheduler = Scheduler(Counting(2))
+    brittle, sound = Brittle("a", 3), Chain("b", 3)
+    scheduler.add(brittle)
+    scheduler.add(sound)
+    scheduler.run()
+    assert [task for task, _ in brittle.ended] == ["abandoned"]
+    assert [task for task, _ in sound.ended] == ["b:0", "b:1", "b:2"]
