@@ -32,7 +32,7 @@ _PROGRESS_EVERY = 0.2  # seconds between two progress lines of one job
 
 def main(argv: list[str]) -> None:
     """Serve until stdin closes."""
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     stage, engine_name = argv[0], argv[1] if len(argv) > 1 else None
     # Libraries print to stdout as they please; the pipe is a descriptor of its own.
@@ -110,7 +110,7 @@ def _say(pipe: IO[str], message: dict[str, Any]) -> None:
     pipe.flush()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """No worker outlives the process that started it, however that one ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dubd.errors import DubdError
+from dubd.schedule.nursery import Born, Nursery
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
@@ -30,23 +30,24 @@ Heard = Callable[[int, float], None]  # (index in the batch, fraction done)
 class Worker:
     """One process with one engine loaded. `run` blocks, so each busy worker has a thread of its own."""
 
-    def __init__(self, ticket: Ticket, logs: Path) -> None:
+    def __init__(self, ticket: Ticket, logs: Path, nursery: Nursery) -> None:
         self.kind = ticket.kind
         self.idle_since = time.monotonic()
-        command = [ticket.python or sys.executable, "-m", "dubd.schedule.worker", ticket.stage]
-        if ticket.engine:
-            command.append(ticket.engine)
-        path = os.pathsep.join(filter(None, (str(_PACKAGE), os.environ.get("PYTHONPATH"))))
+        argv = [ticket.stage, *([ticket.engine] if ticket.engine else [])]
+        self._process: Born | subprocess.Popen[str]
         with _log(logs, f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,  # a terminal's Ctrl-C must not reach the ffmpeg of a task that may end
-                env={**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, "PYTHONPATH": path},
-            )
+            if ticket.python is None:
+                self._process = nursery.start(argv, log)
+            else:
+                self._process = subprocess.Popen(
+                    [ticket.python, "-m", "dubd.schedule.worker", *argv],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    start_new_session=True,  # a terminal's Ctrl-C must not reach the ffmpeg of a task that may end
+                    env=_environ(),
+                )
         self._broken: DubdError | None = None
         self._loaded = False
         self._first = {"device": "cpu", "params": dict(ticket.engine_params)}
@@ -122,8 +123,10 @@ class Pool:
         self._idle: list[Worker] = []  # longest idle first
         self._busy: set[Worker] = set()
         self._guard = threading.Lock()
-        # A worker is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
-        self._nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
+        logs.mkdir(parents=True, exist_ok=True)
+        self._nursery = Nursery(logs / "nursery.log", _environ())
+        # A process is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
         self._closed = threading.Event()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
 
@@ -161,7 +164,8 @@ class Pool:
             self._idle.clear()
         for worker in workers:
             worker.close()
-        self._nursery.shutdown()
+        self._starter.shutdown()
+        self._nursery.close()
 
     def _take(self, ticket: Ticket) -> Worker:
         with self._guard:
@@ -171,7 +175,7 @@ class Pool:
             else:
                 if self._idle and len(self._idle) + len(self._busy) >= self._limit:
                     self._idle.pop(0).close()
-                worker = self._nursery.submit(Worker, ticket, self._logs).result()
+                worker = self._starter.submit(Worker, ticket, self._logs, self._nursery).result()
             self._busy.add(worker)
             return worker
 
@@ -187,6 +191,12 @@ class Pool:
 
 def _outcome(data: dict[str, Any]) -> Outcome:
     return DubdError.from_json(data["error"]) if "error" in data else data["facts"]
+
+
+def _environ() -> dict[str, str]:
+    """What a worker's interpreter finds: this package, and one thread a library, since there are many workers."""
+    path = os.pathsep.join(filter(None, (str(_PACKAGE), os.environ.get("PYTHONPATH"))))
+    return {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, "PYTHONPATH": path}
 
 
 def _log(folder: Path, name: str) -> IO[bytes]:

@@ -45,9 +45,19 @@ def plan(source: Path, out: Path, python: str | None = None) -> Ticket:
 
 
 def children() -> set[int]:
-    """Process ids of this process's children."""
-    lists = Path(f"/proc/{os.getpid()}/task").glob("*/children")  # the kernel lists them by the thread that forked
+    """Process ids of the workers: children of this process, or of the nursery that it started."""
+    found = {pid for child in offspring(os.getpid()) for pid in (offspring(child) if is_nursery(child) else {child})}
+    return {pid for pid in found if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"}
+
+
+def offspring(parent: int) -> set[int]:
+    """Process ids of a process's children; the kernel lists them by the thread that forked."""
+    lists = Path(f"/proc/{parent}/task").glob("*/children")
     return {int(pid) for file in lists for pid in file.read_text().split()}
+
+
+def is_nursery(pid: int) -> bool:
+    return b"dubd.schedule.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:

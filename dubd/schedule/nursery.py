@@ -1,0 +1,153 @@
+"""Where workers are born: a process that has the common libraries in memory and forks a worker from itself on request.
+
+Importing NumPy, SciPy's signal and OpenCV takes over a second of a processor; a fork takes milliseconds, and the pages
+are shared. A worker with an interpreter of its own (`python:` in a rule) cannot be born here.
+Run as `python -m dubd.schedule.nursery` with a socket as standard input. One message each way:
+`{"start": argv}` with three descriptors -> `{"pid"}`; `{"wait": pid}` -> `{"status"}` (as of os.waitpid).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from dubd.schedule import worker
+
+_COMMON = ("numpy", "scipy.signal", "scipy.ndimage", "cv2", "soundfile")
+_MESSAGE = 1 << 12
+
+
+class Nursery:
+    """The parent's end. The process is started with the first worker and ends with its parent."""
+
+    def __init__(self, log: Path, environ: dict[str, str]) -> None:
+        self._log, self._environ = log, environ
+        self._guard = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def start(self, argv: list[str], log: IO[bytes]) -> Born:
+        """A new worker with pipes to it. Errors: OSError where there is no memory or no process to be had."""
+        into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("w", "r"), strict=True))
+        out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("r", "w"), strict=True))
+        with their_in, their_out:
+            reply = self._ask({"start": argv}, [their_in.fileno(), their_out.fileno(), log.fileno()])
+        return Born(self, int(reply["pid"]), into, out)
+
+    def status(self, pid: int) -> int:
+        """Reap a worker that has ended or is ending: its exit code, or minus the signal."""
+        return os.waitstatus_to_exitcode(int(self._ask({"wait": pid}, [])["status"]))
+
+    def close(self) -> None:
+        """End the process; its workers go with it."""
+        with self._guard:
+            if self._process and self._socket:
+                self._socket.close()
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+
+    def _ask(self, message: dict[str, object], descriptors: list[int]) -> dict[str, int]:
+        with self._guard:
+            if self._process is None or self._process.poll() is not None:
+                self._launch()
+            assert self._socket is not None
+            socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
+            answer = self._socket.recv(_MESSAGE)
+            if not answer:
+                raise OSError(None, "the process that starts workers has ended")
+            found: dict[str, int] = json.loads(answer)
+            return found
+
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dubd.schedule.nursery"],
+                stdin=theirs.fileno(),
+                stdout=log,
+                stderr=log,
+                env=self._environ,
+                start_new_session=True,  # a terminal's Ctrl-C is for its parent
+            )
+        self._socket = ours
+
+
+class Born:
+    """A worker that the nursery forked, with as much of Popen as a worker needs."""
+
+    def __init__(self, nursery: Nursery, pid: int, into: IO[str], out: IO[str]) -> None:
+        self.pid, self.stdin, self.stdout = pid, into, out
+        self._nursery = nursery
+        self._ended = os.pidfd_open(pid)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, None while the worker lives."""
+        if self._code is None and select.select([self._ended], [], [], 0)[0]:
+            self.wait()
+        return self._code
+
+    def wait(self) -> int:
+        """The exit code, once there is one."""
+        if self._code is None:
+            select.select([self._ended], [], [])
+            os.close(self._ended)
+            try:
+                self._code = self._nursery.status(self.pid)
+            except OSError:  # the nursery ended first, and took its workers along
+                self._code = -signal.SIGKILL
+        return self._code
+
+
+def main() -> None:
+    """Serve until the socket closes."""
+    worker.die_with_parent()
+    channel = socket.socket(fileno=os.dup(0))
+    for name in _COMMON:
+        importlib.import_module(name)
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 3)
+        if not data:
+            return
+        message = json.loads(data)
+        if "wait" in message:
+            _, status = os.waitpid(message["wait"], 0)
+            channel.send(json.dumps({"status": status}).encode())
+            continue
+        pid = os.fork()
+        if pid == 0:
+            channel.close()
+            _become(message["start"], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        channel.send(json.dumps({"pid": pid}).encode())
+
+
+def _become(argv: list[str], descriptors: list[int]) -> None:
+    """The forked child: a session, standard streams and a life of its own."""
+    code = 1
+    try:
+        os.setsid()
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        sys.stdin, sys.stdout, sys.stderr = (open(n, m, closefd=False) for n, m in ((0, "r"), (1, "w"), (2, "w")))  # noqa: SIM115
+        worker.main(argv)
+        code = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
