@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,20 +48,26 @@ class Video:
         """Give a drop its folder, or find it again; the rule and the subtitles are brought up to date.
 
         The source is hard-linked, else linked by name and read in place. A `rule.yaml` that was edited by
-        hand stays, and the newer one is put beside it as `rule.new.yaml`, unless the caller insists.
+        hand stays, and the newer one is put beside it as `rule.new.yaml`; where the caller insists the newer
+        one counts, and the edited one is kept as `rule.old.yaml`. Edited subtitles stay likewise. The source
+        is taken last: a kill before that leaves the drop where it is, to be claimed again.
         Errors: DubdError where the drop cannot be read or the workspace cannot be written.
         """
         folder = folders.workspace / f"{slug(source.stem)}-{content_key(source)}"
         linked = f"source{source.suffix.lower()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _link(source, folder / linked, move=rule.inbox == "move")
             state = State(folder)
             try:
                 _put_rule(state, folder, rule, insist)
-                _put_subtitles(folder, subtitles)
+                _put_subtitles(state, folder, subtitles)
                 if state.note("drop") != str(source):
                     state.set_note("drop", str(source))
+                target = folder / linked
+                if target.exists() and not _intact(state, target):
+                    _put_away(target)
+                _link(source, target, move=rule.inbox == "move")
+                _intact(state, target)
             finally:
                 state.close()
         except OSError as error:
@@ -78,18 +83,46 @@ class Video:
     @classmethod
     def open(cls, folder: Path) -> Video:
         """A video that was claimed before. Errors: DubdError where its folder is not whole."""
-        source = next((name for name in sorted(os.listdir(folder)) if name.startswith("source.")), None)
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            raise DubdError(
+                f"cannot be read: {error.strerror}", file=folder, remedy="drop the video again", exit=Exit.WORKSPACE
+            ) from error
+        source = next((name for name in names if name.startswith("source.")), None)
         if source is None:
             raise DubdError("has no source file", file=folder, remedy="drop the video again", exit=Exit.INPUT)
         found = next((name for name in SUBTITLES if (folder / name).exists()), None)
         return cls(folder, _rule(folder / RULE), source, found)
+
+    def require_source(self) -> None:
+        """Refuse to build from another film than the one that was claimed: a hard link follows what it links.
+
+        Errors: DubdError(Exit.INPUT) where the source was overwritten or is gone.
+        """
+        path = self.folder / self.source
+        if not path.exists():
+            raise DubdError("its source is gone", file=path, remedy="drop the video again", exit=Exit.INPUT)
+        state = State(self.folder)
+        try:
+            intact = _intact(state, path)
+            drop = state.note("drop")
+        finally:
+            state.close()
+        if not intact:
+            raise DubdError(
+                f"its source {drop or path} was overwritten",
+                file=self.folder,
+                remedy="drop it again; the new film is a video of its own",
+                exit=Exit.INPUT,
+            )
 
 
 def videos(workspace: Path) -> Iterator[Path]:
     """The folders of all videos, by name."""
     if workspace.is_dir():
         for folder in sorted(workspace.iterdir()):
-            if not folder.name.startswith(".") and (folder / RULE).exists():
+            if not folder.name.startswith(".") and os.path.exists(folder / RULE):  # False where it cannot be read
                 yield folder
 
 
@@ -127,6 +160,26 @@ def _rule(path: Path) -> Rule:
 _rules: dict[Path, tuple[tuple[int, int, int] | None, Rule]] = {}
 
 
+def _intact(state: State, source: Path) -> bool:
+    """Whether the source still has the content of its folder's id; hashed only where size or mtime have moved."""
+    stat = source.stat()
+    seen = [stat.st_size, stat.st_mtime_ns]
+    if state.note("source") == seen:
+        return True
+    intact = content_key(source) == source.parent.name.rpartition("-")[2]
+    if intact:
+        state.set_note("source", seen)
+    return intact
+
+
+def _put_away(source: Path) -> None:
+    """Make room for the true source; a file that is named nowhere else is kept beside."""
+    if source.is_symlink() or source.stat().st_nlink > 1:
+        source.unlink()
+    else:
+        os.replace(source, source.with_name(f"overwritten{source.suffix}"))
+
+
 def _link(source: Path, target: Path, *, move: bool) -> None:
     if move and not target.exists() and source.stat().st_dev == target.parent.stat().st_dev:
         os.replace(source, target)
@@ -156,31 +209,46 @@ def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
             return
         if current != made and not insist:  # edited by hand
             if text != made:
-                _replace(newer, text)
+                _replace(newer, text.encode())
             return
+        if current != made:
+            _replace(folder / "rule.old.yaml", current.encode())
         newer.unlink(missing_ok=True)
     state.set_note("rule", text)
-    _replace(path, text)
+    _replace(path, text.encode())
 
 
-def _put_subtitles(folder: Path, given: Path | None) -> None:
-    wanted = f"subtitles{given.suffix.lower()}" if given else None
-    for name in SUBTITLES:
-        if name != wanted:
-            (folder / name).unlink(missing_ok=True)
-    if given and wanted:
-        data = given.read_bytes()
-        path = folder / wanted
-        if not path.exists() or path.read_bytes() != data:
-            temporary = folder / f".tmp-{os.getpid()}-subtitles"
-            shutil.copyfile(given, temporary)
-            os.replace(temporary, path)
+def _put_subtitles(state: State, folder: Path, given: Path | None) -> None:
+    """The sidecar's bytes in the folder; what a hand wrote there stays, and the sidecar's are put beside it."""
+    wanted = folder / f"subtitles{given.suffix.lower()}" if given else None
+    data = given.read_bytes() if given else b""
+    fresh = hashlib.sha256(data).hexdigest() if given else None
+    made: list[str] = state.note("subtitles") or []
+    there = {path: content.digest(str(path)) for name in SUBTITLES if (path := folder / name).exists()}
+    edited = [path for path, digest in there.items() if digest not in (*made, fresh)]
+    newer = [folder / f"subtitles.new{path.suffix}" for path in map(Path, SUBTITLES)]
+    for path in newer:
+        if not edited or wanted is None or path.suffix != wanted.suffix:
+            path.unlink(missing_ok=True)
+    known = made if made[-1:] == [fresh] or not fresh else [*made, fresh][-2:]
+    if edited:
+        if wanted and known is not made:
+            _replace(folder / f"subtitles.new{wanted.suffix}", data)
+            state.set_note("subtitles", known)
+        return
+    if known is not made:
+        state.set_note("subtitles", known)  # before the rename: a kill must not make it a hand's work
+    for path in there:
+        if path != wanted:
+            path.unlink(missing_ok=True)
+    if wanted and there.get(wanted) != fresh:
+        _replace(wanted, data)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
