@@ -45,7 +45,7 @@ class Marked:
                 f"cannot be read: {error}", file=path, remedy="save it as UTF-8 text", exit=Exit.RULE
             ) from error
         try:
-            self.data: Any = yaml.load(text, _Loader)
+            self.data: Any = _Loader(text).get_single_data()
             self._root = yaml.compose(text, _Loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
