@@ -24,6 +24,8 @@ from dubd.media.patches import unwritten
 PEAK = -1.5  # dBTP that the encoded programme must not pass
 _HEADROOM = 0.5  # dB that AAC may add to a limited peak before a second try is needed
 _NEAR = 0.5  # LU from the target that is near enough: half of what EBU R 128 allows live programmes
+_SURE = 0.3  # LU: AAC moves the loudness of a limited stream by less than the rest of `_NEAR`
+_CLOSE = 1.2  # LU: a miss that one step of `_YIELD` mends to within `_NEAR`
 _TRIES = 4
 _YIELD = 1.5  # dB of gain for 1 LU more where the limiter is at work: measured on speech 7 dB over the ceiling
 _BITS = {1: "128k", 2: "192k"}  # AAC-LC, transparent for speech over music
@@ -43,15 +45,11 @@ def master(blocks: Callable[[], Iterator[Samples]], out: Path, *, channels: int,
     `blocks` starts the stream anew for each pass. Gain is linear but for the limiter. Silence stays silence.
     """
     before = loudness(blocks(), channels)
-    gain = target - before if math.isfinite(before) else 0.0
-    ceiling = PEAK - _HEADROOM
+    gain, ceiling = 0.0, PEAK - _HEADROOM
+    if math.isfinite(before):
+        gain = _gain(blocks, channels, target, target - before, ceiling)
     for _ in range(_TRIES):
-        # The limiter works at four times the rate, where a sample peak is a true peak (BS.1770-4, annex 2).
-        limiter = (
-            f"volume={gain:.3f}dB:precision=float,aresample={4 * RATE},"
-            f"alimiter=limit={10 ** (ceiling / 20):.6f}:level=disabled:attack=5:release=50:latency=1,aresample={RATE}"
-        )
-        encode(blocks(), out, channels=channels, samples=samples, filters=limiter)
+        encode(blocks(), out, channels=channels, samples=samples, filters=_limiter(gain, ceiling))
         level = measure(out)
         miss = target - level.loudness if math.isfinite(level.loudness) else 0.0
         if abs(miss) <= _NEAR and level.peak <= PEAK:
@@ -59,6 +57,25 @@ def master(blocks: Callable[[], Iterator[Samples]], out: Path, *, channels: int,
         gain += _YIELD * miss
         ceiling -= max(0.0, level.peak - PEAK + 0.1) if level.peak > PEAK else 0.0
     return level
+
+
+def _gain(blocks: Callable[[], Iterator[Samples]], channels: int, target: float, gain: float, ceiling: float) -> float:
+    """The gain in dB with which the limited stream comes to `target`; found without encoding, which takes longest."""
+    for _ in range(_TRIES):
+        miss = target - loudness(blocks(), channels, _limiter(gain, ceiling))
+        if abs(miss) > _SURE:
+            gain += _YIELD * miss
+        if abs(miss) <= _CLOSE:
+            break
+    return gain
+
+
+def _limiter(gain: float, ceiling: float) -> str:
+    # The limiter works at four times the rate, where a sample peak is a true peak (BS.1770-4, annex 2).
+    return (
+        f"volume={gain:.3f}dB:precision=float,aresample={4 * RATE},"
+        f"alimiter=limit={10 ** (ceiling / 20):.6f}:level=disabled:attack=5:release=50:latency=1,aresample={RATE}"
+    )
 
 
 def encode(blocks: Iterable[Samples], out: Path, *, channels: int, samples: int, filters: str = "anull") -> None:
@@ -71,16 +88,16 @@ def encode(blocks: Iterable[Samples], out: Path, *, channels: int, samples: int,
 
 def measure(path: Path) -> Level:
     """The level of a file's first sound."""
-    return Level(*_scan(["-i", url(path)], [], peak=True))
+    return Level(*_scan(["-i", url(path)], [], "anull", peak=True))
 
 
-def loudness(blocks: Iterable[Samples], channels: int) -> float:
-    """Integrated loudness of a stream in LUFS; minus infinity for silence."""
-    return _scan(_stream(channels), blocks, peak=False)[0]
+def loudness(blocks: Iterable[Samples], channels: int, filters: str = "anull") -> float:
+    """Integrated loudness of a stream in LUFS, as `filters` leave it; minus infinity for silence."""
+    return _scan(_stream(channels), blocks, filters, peak=False)[0]
 
 
-def _scan(source: list[str], blocks: Iterable[Samples], *, peak: bool) -> tuple[float, float]:
-    meter = f"ebur128=framelog=verbose:peak={'true' if peak else 'none'}"
+def _scan(source: list[str], blocks: Iterable[Samples], filters: str, *, peak: bool) -> tuple[float, float]:
+    meter = f"{filters},ebur128=framelog=verbose:peak={'true' if peak else 'none'}"
     said = _pour([*source, "-map", "0:a:0", "-af", meter, "-f", "null", "-"], blocks, talk="info")
     summary = said.rpartition("Summary:")[2]
     found = [re.search(pattern, summary) for pattern in (r"I:\s+(\S+) LUFS", r"Peak:\s+(\S+) dBFS")]

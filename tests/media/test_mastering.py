@@ -6,6 +6,7 @@ import math
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,25 @@ def test_peaky_sound_meets_loudness_and_ceiling(tmp_path: Path, target: float) -
     assert level == told
     assert abs(level.loudness - target) <= 0.5
     assert level.peak <= mastering.PEAK
+
+
+def test_a_limited_sound_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = np.arange(8 * RATE) / RATE
+    phase = np.random.default_rng(1).uniform(0, 2 * np.pi, 30)
+    voice = sum(np.cos(2 * np.pi * 120 * k * clock + phase[k]) / k**1.2 for k in range(1, 30))
+    sound = (0.03 * voice * np.sin(2 * np.pi * clock) ** 4)[:, None]
+    encode, made = mastering.encode, list[str]()
+
+    def counted(*given: Any, **named: Any) -> None:
+        made.append(named["filters"])
+        encode(*given, **named)
+
+    monkeypatch.setattr(mastering, "encode", counted)
+    level = mastering.master(
+        lambda: blocks(sound.astype(np.float32)), tmp_path / "a.m4a", channels=1, samples=len(sound), target=-14.0
+    )
+    assert abs(level.loudness + 14.0) <= 0.5 and level.peak <= mastering.PEAK
+    assert len(made) == 1
 
 
 def test_the_limiter_keeps_time(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Workspace:
             chain = f"testsrc2=size={WIDTH}x{HEIGHT}:rate={RATE},trim=start_frame={first}:end_frame={first + frames}"
             command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"{chain},setpts=PTS-STARTPTS"]
             subprocess.run([*command, "-pix_fmt", "yuv420p", "-threads", "1", "-qp", "0", str(video)], check=True)
-            picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR}
+            picture = {"width": WIDTH, "height": HEIGHT, "color": COLOR, "sample_aspect": "1:1"}
             params = {"rate": str(RATE), "picture": picture}
             render.run([Job("render", "render", {"video": video}, {"render": where / "render.mp4"}, params)])
             old = np.stack([voiced(end - start, 110), voiced(end - start, 90)], 1)
