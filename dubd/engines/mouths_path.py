@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dubd.engines.band import blur
 from dubd.engines.mouths_shape import MouthShape
 from dubd.engines.visemes import MouthTarget
 
@@ -50,12 +51,10 @@ def library(shape: MouthShape, most: int) -> Indices:
 
 def openings(reach: tuple[float, float, float], target: MouthTarget, frames: Indices, rate: float) -> Array:
     """The gap that each frame asks for (m,); `reach` is the gap when shut, and the least and most in speech."""
-    from scipy.ndimage import gaussian_filter1d
-
     shut, low, high = reach
     wanted = np.where(target.speech[frames], low + (high - low) * target.open[frames], shut)
     closed = target.closed[frames]
-    smooth = gaussian_filter1d(np.where(closed, shut, wanted), EASE * rate, mode="nearest")
+    smooth = blur(np.where(closed, shut, wanted), EASE * rate)
     return np.where(closed, shut, smooth)
 
 

@@ -155,9 +155,7 @@ def _move(
 
 def _grow(flags: Flags, by: int) -> Flags:
     """True also within `by` frames of a True."""
-    from scipy.ndimage import binary_dilation
-
-    return np.asarray(binary_dilation(flags, np.ones(2 * by + 1, np.bool_)))
+    return np.asarray(np.convolve(flags, np.ones(2 * by + 1))[by : by + len(flags)] > 0.5)
 
 
 def _reach_rest(active: Flags, free: Flags, gap: Array, most: int) -> Flags:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dubd.engines.band import fit
+
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
@@ -111,10 +113,8 @@ def measure(points: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]) -> Mou
 
 def _steady(frames: npt.NDArray[np.int64], track: Complex) -> Complex:
     """Smooth along each unbroken run of frames: the landmarks' noise must not shake the mouth."""
-    from scipy.signal import savgol_filter
-
     smooth = track.copy()
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) > 1) + 1):
         if len(run) >= SMOOTH:
-            smooth[run] = savgol_filter(track[run].real, SMOOTH, 2) + 1j * savgol_filter(track[run].imag, SMOOTH, 2)
+            smooth[run] = fit(track[run], SMOOTH)
     return smooth

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dubd.engines.band import band_pass
+
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
@@ -16,6 +18,7 @@ CHUNK = 2.5  # seconds of a line that are judged together
 PAD = 0.25  # seconds around a line in which its speaker's mouth may still move
 LEADS = (0.0, 0.04, 0.08, 0.12)  # seconds by which a mouth goes before its sound (Chandrasekaran et al. 2009)
 BAND = (0.7, 8.0)  # Hz: syllables
+SHORTEST = 15  # frames: too few to compare a syllable's rise and fall
 SWITCH = 0.1  # correlation by which another face must be better than the one that spoke just before
 SEEN = 0.5  # of a chunk in which a face must be seen to be its speaker
 
@@ -70,16 +73,14 @@ def _by_speaker(timing: Sequence[dict[str, Any]], scores: list[list[Array]]) -> 
 
 def _likeness(motions: Array, level: Array, rate: float) -> Array:
     """Products (T, leads, N, F) of the band-passed movement and sound, whose mean is their correlation."""
-    from scipy.signal import butter, sosfiltfilt
-
     tracks, count, measures = motions.shape
     made = np.zeros((tracks, len(LEADS), count, measures))
-    band = butter(2, (BAND[0], min(BAND[1], 0.45 * rate)), "bandpass", fs=rate, output="sos")
-    if count <= 3 * (2 * len(band) + 1):
+    band = (BAND[0], min(BAND[1], 0.45 * rate))
+    if count <= SHORTEST:
         return made  # too short to tell
 
     def syllables(values: Array) -> Array:
-        return np.asarray(sosfiltfilt(band, values))
+        return band_pass(values, band, rate, 2)
 
     sound = syllables(level)
     for track in range(tracks):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dubd.engines.band import band_pass, blur
+
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -54,13 +56,10 @@ class MouthTarget:
 
 def level(samples: npt.NDArray[np.float32], frames: int, rate: float) -> Array:
     """The speech band's level per frame (frames,): 0 at 30 dB under the loud parts, 1 at them."""
-    from scipy.signal import butter, sosfiltfilt
-
     edges = np.rint(np.arange(frames + 1) * (RATE / rate)).astype(int)
     if len(samples) < 64 or not np.any(samples):
         return np.zeros(frames)
-    band = sosfiltfilt(butter(4, BAND, "bandpass", fs=RATE, output="sos"), samples.astype(np.float64))
-    power = np.concatenate([[0.0], np.cumsum(band**2)])
+    power = np.concatenate([[0.0], np.cumsum(band_pass(samples, BAND, RATE, 4) ** 2)])
     edges = np.minimum(edges, len(samples))
     mean = np.diff(power[edges]) / np.maximum(1, np.diff(edges))
     decibel = 10 * np.log10(np.maximum(mean, 1e-14))
@@ -86,8 +85,6 @@ def target(samples: npt.NDArray[np.float32], timing: Sequence[dict[str, Any]], f
 
 def _spoken(timing: Sequence[dict[str, Any]], frames: int, rate: float) -> tuple[Array, Array, Flags]:
     """Openness and width by the phonemes, NaN where none is known, and the frames in which lips must meet."""
-    from scipy.ndimage import gaussian_filter1d
-
     fine = 8  # steps a frame
     steps = frames * fine
     shape, width = np.full(steps, np.nan), np.full(steps, np.nan)
@@ -106,10 +103,10 @@ def _spoken(timing: Sequence[dict[str, Any]], frames: int, rate: float) -> tuple
                 first = int(np.floor(middle))
                 closed[max(0, first) : max(0, first + max(2, int((end - start) * rate)))] = True
     known = np.isfinite(shape)
-    weight = gaussian_filter1d(known.astype(float), SPREAD * rate * fine)
+    weight = blur(known.astype(float), SPREAD * rate * fine)
     smooth = []
     for values in (shape, width):
-        spread = gaussian_filter1d(np.where(known, values, 0.0), SPREAD * rate * fine) / np.maximum(weight, 1e-6)
+        spread = blur(np.where(known, values, 0.0), SPREAD * rate * fine) / np.maximum(weight, 1e-6)
         spread[weight < 0.2] = np.nan
         frame = spread.reshape(frames, fine)
         smooth.append(frame[:, fine // 2])
