@@ -55,6 +55,7 @@ class _Run:
         self.folders, self.board, self.jobs = folders, board, jobs
         self.exit = Exit.OK
         self.stopped = False
+        self._told: set[tuple[Path, str]] = set()  # failures that the board has shown
 
     def all(self, texts: list[str], rule: str | None, clip: str | None) -> None:
         """Claim, build and close every video; one that fails keeps none of the others back."""
@@ -85,6 +86,7 @@ class _Run:
             if path.suffix.lower() in VIDEO:
                 raise DubdError("no such file", file=text, remedy="check the path", exit=Exit.INPUT)
             video = Video.open(chosen(text, self.folders))
+            video.require_source()
             if name or clip:
                 raise DubdError(
                     "is in the workspace with a rule of its own",
@@ -102,7 +104,8 @@ class _Run:
             rule = rules.named(name)
         if clip:
             rule = with_clip(rule, clip)
-        return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path))
+        insist = name is not None or clip is not None  # what is asked for now goes before an edited rule.yaml
+        return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
 
     def _build(self, videos: list[Video]) -> None:
         from dubd.graph.video_build import VideoBuild
@@ -111,17 +114,22 @@ class _Run:
         with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []
+            held.callback(_close, builds)
             with stopping(lambda: self._stop(builds)):
                 began = time.monotonic()
                 for video in videos:
+                    if self.stopped:
+                        self.board.line(f"{video.id}: stopped before it began; run it again", "yellow")
+                        continue
                     try:
                         build = VideoBuild(video, self._listener(video))
                     except DubdError as error:
                         self._fault(error)
                         continue
                     builds.append(build)
+                    if self.stopped:  # the signal came while it was made, before it could be told
+                        build.stop()
                     scheduler.add(build)
-                held.callback(_close, builds)
                 while builds:
                     scheduler.step(0.2)
                     for build in [build for build in builds if build.done]:
@@ -133,6 +141,8 @@ class _Run:
 
         def hear(event: Event) -> None:
             self.board.hear(video.folder, event)
+            if event.state == "failed":
+                self._told.add((video.folder, event.task))
             if event.stage == "plan" and event.state in ("ran", "skipped"):
                 tasks = [VideoTasks(video).plan(), *VideoTasks(video).rest()]
                 self.board.know(video.folder, {task.name: task.meta["ticket"].stage for task in tasks if task.meta})
@@ -155,6 +165,10 @@ class _Run:
             return
         write(folder)
         if build.failed:
+            for task, error in build.failed:
+                if (folder, task) not in self._told:  # a fault of the whole build: no task has told it
+                    error.file = error.file or str(folder)
+                    self.board.fault(error)
             self._remember(build.failed[0][1])
             self.board.failed(folder, [error for _, error in build.failed], seconds)
         else:

@@ -68,14 +68,13 @@ class _Teller:
         """One piece of news."""
         from dubd.graph.report import results
         from dubd.graph.tasks import VideoTasks
-        from dubd.graph.video import Video
 
         if news.error:
             self.exit = self.exit or news.error.exit
         if news.event:
             self._board.hear(news.path, news.event)
-            if news.event.stage == "plan" and news.event.state in ("ran", "skipped"):
-                tasks = [*VideoTasks(Video.open(news.path)).rest()]
+            if news.video and news.event.stage == "plan" and news.event.state in ("ran", "skipped"):
+                tasks = [*VideoTasks(news.video).rest()]
                 stages = {task.name: task.meta["ticket"].stage for task in tasks if task.meta}
                 self._board.know(news.path, {news.event.task: "plan", **stages})
         elif news.kind == "claimed":

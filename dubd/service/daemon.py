@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from watchdog.events import (
@@ -20,7 +21,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from dubd.errors import DubdError, Exit
+from dubd.errors import DubdError, Exit, disk_fault
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import Event
@@ -29,13 +30,14 @@ from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.scheduler import Executor, Scheduler
 from dubd.service.inbox import Inbox, subtitles_beside
+from dubd.service.signature import Signature, by_hand, signature
+
+log = logging.getLogger("dubd.daemon")
 
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
-_BUSY = 5.0  # s after which a video that another process builds is tried again
+_BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
 _DISK = 60.0  # s after which a video that the disk failed is tried again
-_OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
-
-Signature = tuple[tuple[str, int, int, int], ...]
+_MOVED = "changed while it was being used"  # a task that failed so is promised another run
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class News:
     event: Event | None = None
     error: DubdError | None = None
     build: VideoBuild | None = None
+    video: Video | None = None  # that of a task, as its build read it
     seconds: float = 0.0
 
 
@@ -55,13 +58,16 @@ class _Building:
     build: VideoBuild
     before: Signature
     began: float
+    worked: bool = False  # something ran
+    told: set[str] = field(default_factory=set)  # tasks that were heard to fail
 
 
 class Daemon:
     """`step` is one turn: scan, claim, look for what is stale, schedule. `tell` hears all news.
 
     What fails is told once and tried again when its bytes, its rule or its sidecars change. A video that
-    another process builds, or that the disk failed, is tried again after a while.
+    another process builds, whose input changed under a task, or that the disk failed, is tried again after
+    a while. Whatever goes wrong with one video is that video's failure, and the daemon goes on.
     """
 
     def __init__(
@@ -86,11 +92,10 @@ class Daemon:
         self._known: dict[Path, Signature] = {}  # a video as its last build left it
         self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
-        self._worked: set[Path] = set()  # builds in which something ran
         self._later: dict[Path, float] = {}
-        self._locked: set[Path] = set()  # those of `_later` that another process builds
+        self._soon: set[Path] = set()  # those of `_later` that need nobody's help
         self._told: dict[Path, str] = {}
-        self._rule_files = _signature(folders.rules)
+        self._rule_files = signature(folders.rules)
 
     def stop(self) -> None:
         """Begin nothing more. Only sets a flag, so it may be called from a signal handler."""
@@ -100,7 +105,7 @@ class Daemon:
     def idle(self) -> bool:
         """Every drop is taken and every video is built, as far as it can be."""
         return (
-            not (self._building or self.inbox.pending or self._moving or self._locked or self._wake.is_set())
+            not (self._building or self.inbox.pending or self._moving or self._soon or self._wake.is_set())
             and self._looked > -_LOOK
         )
 
@@ -137,7 +142,7 @@ class Daemon:
 
     def _follow_rules(self) -> None:
         """A changed rule is offered to every drop again: claiming one twice only brings its rule up to date."""
-        files = _signature(self.folders.rules)
+        files = signature(self.folders.rules)
         if files != self._rule_files:
             self._rule_files = files
             for path in self.inbox.taken():
@@ -148,8 +153,8 @@ class Daemon:
         try:
             rule = self._rules.for_drop(path, self.inbox.root)
             video = Video.claim(path, rule, self.folders, subtitles_beside(path))
-        except DubdError as error:
-            self._refuse(path, error)
+        except Exception as error:  # whatever it is, the other drops are none the worse
+            self._refuse(path, _fault(error, path))
             return
         self._told.pop(path, None)
         if video.folder not in before:
@@ -167,78 +172,108 @@ class Daemon:
         """Begin a build of every video that is not as its last build left it."""
         for path in [path for path, when in self._later.items() if when <= now]:
             del self._later[path]
-            self._locked.discard(path)
+            self._soon.discard(path)
             self.inbox.again(path)
             self._known.pop(path, None)
         for folder in videos(self.folders.workspace):
             if folder in self._building or folder in self._later or self.stopping:
                 continue
-            signature = _signature(folder)
+            current = signature(folder)
             known = self._known.get(folder)
-            if known == signature:
+            if known == current:
                 self._moving.pop(folder, None)
-            elif known is not None and self._unsettled(folder, signature, now):
+            elif known is not None and self._unsettled(folder, current, now):
                 continue  # a hand edit is being saved
             else:
                 self._moving.pop(folder, None)
-                self._begin(folder, signature)
+                self._begin(folder, current)
 
-    def _unsettled(self, folder: Path, signature: Signature, now: float) -> bool:
+    def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
         was, since = self._moving.get(folder, (None, now))
-        self._moving[folder] = signature, since if was == signature else now
-        return was != signature or now - since < self.inbox.settle / 2
+        self._moving[folder] = current, since if was == current else now
+        return was != current or now - since < self.inbox.settle / 2
 
-    def _begin(self, folder: Path, signature: Signature) -> None:
+    def _begin(self, folder: Path, current: Signature) -> None:
+        told: set[str] = set()
         try:
-            build = VideoBuild(Video.open(folder), lambda event: self._hear(folder, event))
-        except DubdError as error:
-            if error.exit == Exit.BUSY:
-                self._later[folder] = self._now() + _BUSY
-                self._locked.add(folder)
+            video = Video.open(folder)
+            video.require_source()
+            build = VideoBuild(video, lambda event: self._hear(video, event, told))
+        except Exception as error:  # a broken state file, a plan that a hand broke: this video's failure
+            fault = _fault(error, folder)
+            if fault.exit == Exit.BUSY:
+                self._again(folder, _BUSY, soon=True)
             else:
-                self._known[folder] = signature
-                self._refuse(folder, error)
+                self._known[folder] = current
+                self._refuse(folder, fault)
             return
-        self._building[folder] = _Building(build, signature, self._now())
+        self._building[folder] = _Building(build, current, self._now(), told=told)
         self._scheduler.add(build)
 
-    def _hear(self, folder: Path, event: Event) -> None:
+    def _again(self, path: Path, seconds: float, *, soon: bool = False) -> None:
+        self._later[path] = self._now() + seconds
+        if soon:
+            self._soon.add(path)
+
+    def _hear(self, video: Video, event: Event, told: set[str]) -> None:
         if event.state == "ran":
-            self._worked.add(folder)
-        self._tell(News("task", folder, event=event))
+            self._building[video.folder].worked = True
+        elif event.state == "failed":
+            told.add(event.task)
+        self._tell(News("task", video.folder, event=event, video=video))
 
     def _end_builds(self) -> None:
         for folder, building in [(f, b) for f, b in self._building.items() if b.build.done]:
             del self._building[folder]
-            building.build.close()
-            self._ended(folder, building)
+            failed = list(building.build.failed)
+            try:
+                building.build.close()
+            except Exception as error:  # the folder was removed, the disk is full
+                failed.append(("close", _fault(error, folder)))
+            self._ended(folder, building, failed)
             self._wake.set()
 
-    def _ended(self, folder: Path, building: _Building) -> None:
+    def _ended(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]]) -> None:
         """Say how a build went, and remember the folder as it is now.
 
         An edit made during the build must not be missed: after work was done the folder is looked at once
-        more, against what it was before; after a failure it is not, or the failure would come twice.
+        more, against what it was before; after a failure only where a hand has changed something meanwhile,
+        or the failure would come twice.
         """
         build, seconds = building.build, self._now() - building.began
-        worked, first = folder in self._worked, folder not in self._known
-        if worked or build.failed:
-            report.write(folder)
-        self._worked.discard(folder)
-        self._known[folder] = building.before if worked and not build.failed else _signature(folder)
-        if build.failed:
-            if any(error.exit == Exit.WORKSPACE for _, error in build.failed):
-                self._later[folder] = self._now() + _DISK
-            text = "\n".join(str(error) for _, error in build.failed)
-            if self._told.get(folder) != text:
-                self._told[folder] = text
-                self._tell(News("failed", folder, error=build.failed[0][1], build=build, seconds=seconds))
+        first = folder not in self._known
+        after = signature(folder)
+        try:
+            if building.worked or failed:
+                report.write(folder)
+            stale = by_hand(folder, building.before, after) if failed else building.worked
+        except Exception as error:
+            failed.append(("report", _fault(error, folder)))
+            stale = False
+        self._known[folder] = building.before if stale else after
+        if failed:
+            self._failed(folder, building, failed, seconds)
             return
         self._told.pop(folder, None)
-        if worked:
+        if building.worked:
             self._tell(News("built", folder, build=build, seconds=seconds))
         elif first:
             self._tell(News("current", folder, build=build, seconds=seconds))
+
+    def _failed(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]], seconds: float) -> None:
+        if any(error.reason == _MOVED for _, error in failed):
+            self._again(folder, _BUSY, soon=True)
+        elif any(error.exit == Exit.WORKSPACE for _, error in failed):
+            self._again(folder, _DISK)
+        text = "\n".join(str(error) for _, error in failed)
+        if self._told.get(folder) == text:
+            return
+        self._told[folder] = text
+        for task, error in failed:
+            if task not in building.told:  # a fault of the whole build: no task has told it
+                error.file = error.file or str(folder)
+                self._tell(News("refused", folder, error=error))
+        self._tell(News("failed", folder, error=failed[0][1], build=building.build, seconds=seconds))
 
     def _watch(self) -> _Watch:
         return _Watch([self.folders.inbox, self.folders.rules, self.folders.workspace], self._wake)
@@ -280,24 +315,13 @@ class _Watch(FileSystemEventHandler):
             self._wake.set()
 
 
-def _signature(folder: Path) -> Signature:
-    """(path, inode, size, mtime in ns) of every file that a person may have changed, sorted."""
-    found: list[tuple[str, int, int, int]] = []
-    folders = [str(folder)]
-    while folders:
-        try:
-            entries = list(os.scandir(folders.pop()))
-        except OSError:
-            continue  # vanished meanwhile
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in _OURS:
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    stat = entry.stat(follow_symlinks=False)
-                    found.append((entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns))
-            except OSError:
-                continue
-    return tuple(sorted(found))
+def _fault(error: Exception, path: Path) -> DubdError:
+    """Any exception as one line about a drop or a video; what nobody foresaw goes into the log with its traceback."""
+    if isinstance(error, DubdError):
+        return error
+    if isinstance(error, OSError):
+        fault = disk_fault(error)
+        fault.file = fault.file or str(path)
+        return fault
+    log.error("%s", path, exc_info=error)
+    return DubdError(f"{type(error).__name__}: {error}", file=path, remedy="drop it again, or report this")

@@ -1,0 +1,50 @@
+"""What a video's folder looked like at a glance, and whether a hand has changed it since."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dubd.graph.promote import beside_name, edited
+from dubd.graph.state import State
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+_OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
+
+
+def signature(folder: Path) -> Signature:
+    """(path, inode, size, mtime in ns) of every file that a person may have changed, sorted."""
+    found: list[tuple[str, int, int, int]] = []
+    folders = [str(folder)]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except OSError:
+            continue  # vanished meanwhile
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in _OURS:
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    stat = entry.stat(follow_symlinks=False)
+                    found.append((entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            except OSError:
+                continue
+    return tuple(sorted(found))
+
+
+def by_hand(folder: Path, before: Signature, after: Signature) -> bool:
+    """Whether anything but the machine's own artifacts changed between two looks at a video's folder."""
+    changed = {path for path, *_ in set(before) ^ set(after)}
+    if not changed or not folder.is_dir():
+        return False
+    state = State(folder)
+    try:
+        made = {state.absolute(path) for path, _, _ in state.all_made()}
+        ours = {path for path in made if path in changed and os.path.exists(path) and not edited(state, path)}
+    finally:
+        state.close()
+    return bool(changed - ours - {beside_name(path) for path in made})

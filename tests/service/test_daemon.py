@@ -1,0 +1,208 @@
+"""The daemon over stand-in stages: what it takes up again, and that one video's fault is its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError, Exit
+from dubd.graph import report
+from dubd.graph.video_build import VideoBuild
+from dubd.schedule.ticket import Ticket
+from dubd.service.daemon import Daemon, News
+from tests.graph.stand import Desk
+
+
+class Watch:
+    """A daemon at a desk whose clock goes a second a turn."""
+
+    def __init__(self, root: Path) -> None:
+        self.desk = Desk(root)
+        self.news: list[News] = []
+        self.clock = 0.0
+        self.daemon = Daemon(self.desk.folders, self.desk.stand, self.news.append, settle=1.0, now=lambda: self.clock)
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Turn after turn; a daemon that has nothing to do looks around every 30 of them."""
+        for _ in range(300):
+            self.daemon.step(0.01)
+            self.clock += 1.0
+            if reached():
+                return
+        raise AssertionError(f"not reached: {[(each.kind, str(each.error)) for each in self.news]}")
+
+    def idle(self) -> None:
+        self.until(lambda: self.daemon.idle)
+
+    def look(self) -> None:
+        """Every folder is looked at again, and what follows is done."""
+        self.clock += 31.0
+        self.idle()
+
+    def told(self, kind: str) -> list[News]:
+        return [news for news in self.news if news.kind == kind]
+
+    def ran(self) -> list[str]:
+        found = list(self.desk.stand.ran)
+        self.desk.stand.ran.clear()
+        return found
+
+    def drop(self, name: str) -> None:
+        (self.desk.folders.inbox / name).write_text(name, encoding="utf-8")
+
+    def folder(self, name: str) -> Path:
+        return next(self.desk.folders.workspace.glob(f"{name}-*"))
+
+    def fail(self, task: str) -> None:
+        self.desk.stand.fail[f"{self.desk.folder.name}:{task}"] = DubdError("mumbles", stage="speak")
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    return Watch(tmp_path)
+
+
+def edit(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+class TestAgain:
+    def test_a_failure_is_not_tried_again_by_itself(self, watch: Watch) -> None:
+        watch.desk.claim()
+        watch.fail("001/speak")
+        watch.idle()
+        assert watch.ran().count("001/speak") == 1
+        watch.look()
+        assert watch.ran() == []
+        assert len(watch.told("failed")) == 1
+
+    def test_a_correction_saved_while_a_build_failed_is_taken_up(self, watch: Watch) -> None:
+        desk = watch.desk
+        desk.claim()
+        watch.fail("001/speak")
+
+        def correct(ticket: Ticket) -> None:
+            if ticket.task.endswith("001/speak") and desk.stand.fail:
+                edit(desk.folder / "segments" / "000" / "translation.json", "corrected")
+                desk.stand.fail.clear()
+                desk.stand.during = lambda _: None
+                raise_for_this_one(ticket)
+
+        def raise_for_this_one(ticket: Ticket) -> None:
+            desk.stand.fail[ticket.task] = DubdError("mumbles", stage="speak")
+
+        desk.stand.during = correct
+        watch.until(lambda: bool(watch.told("failed")))
+        desk.stand.fail.clear()
+        watch.ran()
+        watch.idle()
+        again = watch.ran()
+        assert "000/speak" in again
+        assert again[-1] == "assemble"
+        assert len(watch.told("built")) == 1
+
+    def test_a_task_whose_input_changed_under_it_is_run_again(self, watch: Watch) -> None:
+        desk = watch.desk
+
+        def touch(ticket: Ticket) -> None:
+            if ticket.task.endswith("000/speak"):
+                path = desk.folder / "segments" / "000" / "translation.json"
+                path.write_bytes(path.read_bytes())  # the same bytes: nothing but the failure tells of it
+                desk.stand.during = lambda _: None
+
+        desk.stand.during = touch
+        watch.idle()
+        assert watch.ran().count("000/speak") == 2
+        assert [str(news.error) for news in watch.told("failed") if "while it was being used" in str(news.error)]
+        assert len(watch.told("built")) == 1
+
+
+class TestOneVideosFault:
+    """Each time a second video is dubbed as if nothing had happened."""
+
+    @pytest.fixture(autouse=True)
+    def other(self, watch: Watch) -> str:
+        watch.drop("other.mp4")
+        return "other"
+
+    def finish(self, watch: Watch) -> DubdError:
+        """The fault that was told of the first video, once the other one is done."""
+        watch.idle()
+        assert (watch.folder("other") / "dubbed.es.mp4").exists()
+        faults = [news.error for news in watch.news if news.error and "talk" in str(news.error)]
+        assert faults
+        assert "\n" not in str(faults[0])
+        return faults[0]
+
+    def test_a_broken_state_file(self, watch: Watch) -> None:
+        (watch.desk.claim().folder / ".state.sqlite").write_bytes(b"no database at all" * 100)
+        assert "state file" in str(self.finish(watch))
+
+    def test_a_plan_that_a_hand_broke(self, watch: Watch) -> None:
+        watch.desk.build()
+        path = watch.desk.folder / "plan.json"
+        edit(path, path.read_text().replace('"id"', '"name"'))
+        self.finish(watch)
+
+    def test_a_rule_that_is_half_saved(self, watch: Watch) -> None:
+        video = watch.desk.claim()
+        edit(video.folder / "rule.yaml", "languages: {source: en, tar")
+        fault = self.finish(watch)
+        assert fault.exit == Exit.RULE
+
+    def test_a_rule_that_is_half_saved_while_it_is_built(self, watch: Watch) -> None:
+        desk = watch.desk
+
+        def save(ticket: Ticket) -> None:
+            if ticket.task.startswith("plan:talk"):
+                rule = desk.folder / "rule.yaml"
+                edit(rule, rule.read_text()[:40])
+
+        desk.stand.during = save
+        assert self.finish(watch).exit == Exit.RULE
+
+    def test_a_folder_that_is_removed_while_it_is_built(self, watch: Watch) -> None:
+        desk = watch.desk
+
+        def remove(ticket: Ticket) -> None:
+            if ticket.task.endswith("000/extract") and ticket.task.startswith("talk"):
+                shutil.rmtree(desk.folder)
+                desk.stand.during = lambda _: None
+
+        desk.stand.during = remove
+        self.finish(watch)
+
+    @pytest.mark.parametrize("call", ["__init__", "ready", "begin", "finish", "close"])
+    def test_whatever_a_build_raises(self, watch: Watch, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+        real = getattr(VideoBuild, call)
+
+        def broken(build: VideoBuild, *words: object) -> object:
+            video = words[0] if call == "__init__" else build.video
+            if getattr(video, "title", "") == "talk":
+                raise RuntimeError("nobody foresaw this")
+            return real(build, *words)
+
+        monkeypatch.setattr(VideoBuild, call, broken)
+        assert "nobody foresaw this" in str(self.finish(watch))
+
+    def test_a_report_that_cannot_be_made(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = report.write
+
+        def broken(folder: Path) -> None:
+            if folder.name.startswith("talk"):
+                raise OSError(28, "No space left on device")
+            real(folder)
+
+        monkeypatch.setattr(report, "write", broken)
+        assert self.finish(watch).exit == Exit.WORKSPACE
+
+    def test_an_overwritten_source_is_refused_and_the_new_film_is_dubbed_once(self, watch: Watch) -> None:
+        first = watch.desk.claim().folder
+        watch.desk.source.write_text("another film")
+        assert "was overwritten" in str(self.finish(watch))
+        assert not (first / "dubbed.es.mp4").exists()
+        (second,) = [folder for folder in watch.desk.folders.workspace.glob("talk-*") if folder != first]
+        assert (second / "dubbed.es.mp4").exists()
