@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
+import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,8 @@ class _Check:
         params = {key: value for key, value in given.items() if key not in own}
         if "glossary" in own:
             own["glossary"] = self.glossary(stage, own["glossary"])
+        if isinstance(own.get("python"), str):
+            own["python"] = self.python(stage, own["python"])
         name = own["engine"]
         if not isinstance(name, str):
             self.fault(("stages", stage, "engine"), "should be the name of an engine", f"engine: {_LITE[stage]}")
@@ -135,6 +139,14 @@ class _Check:
                 self.fault(where, f"no glossary at {path}", "paths are relative to the rule file")
             return str(path)
         return None
+
+    def python(self, stage: str, given: str) -> str:
+        """The interpreter as an absolute path, or a name on PATH; symbolic links are what makes an environment."""
+        place = os.path.abspath(self.marked.path.parent / Path(given).expanduser()) if "/" in given else given
+        if self.ready and shutil.which(place) is None:
+            where = ("stages", stage, "python")
+            self.fault(where, f"no program that can be run at {place}", "python: /path/to/environment/bin/python")
+        return place
 
     def languages(self, rule: Rule) -> None:
         """Let each engine say whether it can do the pair, once the names are known to be right."""

@@ -239,3 +239,23 @@ class TestForDrop:
         with pytest.raises(DubdError, match="did you mean kannada"):
             rules.named("kanada")
         assert [rule.name for rule in rules.all()] == ["kannada", "lite", "match"]
+
+
+class TestPython:
+    def test_an_interpreter_that_is_not_there_is_told_in_one_line(self, folder: Path) -> None:
+        path = write(folder, BASE.replace("{engine: say}", "{engine: say, python: other/bin/python}"))
+        assert only(path).startswith(f"{path}:5: speak: no program that can be run at {folder}/other/bin/python; ")
+
+    def test_a_file_that_cannot_be_executed_is_none(self, folder: Path) -> None:
+        (folder / "python").write_text("")
+        assert "no program that can be run" in only(
+            write(folder, BASE.replace("{engine: say}", "{engine: say, python: ./python}"))
+        )
+
+    def test_a_link_stays_one_and_the_path_holds_wherever_the_rule_is_put(self, folder: Path) -> None:
+        (folder / "python").symlink_to(sys.executable)
+        rule = load(write(folder, BASE.replace("{engine: say}", "{engine: say, python: ../rules/python}")))
+        assert rule.stages.speak.python == folder / "python"
+        elsewhere = folder / "copies"
+        elsewhere.mkdir()
+        assert load(write(elsewhere, dump(rule))) == rule

@@ -1,0 +1,62 @@
+"""dubd run: a stop at any time, and a rule that is asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import typer
+
+from dubd.cli.board import Board
+from dubd.cli.run import _Run
+from dubd.errors import Exit
+from dubd.graph import video_build
+from tests.graph.stand import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    (desk.folders.inbox / "other.mp4").write_text("other", encoding="utf-8")
+    return desk
+
+
+def test_a_stop_while_builds_are_prepared_reaches_all_of_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[video_build.VideoBuild] = []
+
+    class Interrupted(video_build.VideoBuild):
+        def __init__(self, *words: object) -> None:
+            super().__init__(*words)  # type: ignore[arg-type]
+            made.append(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(video_build, "VideoBuild", Interrupted)
+    with pytest.raises(typer.Exit) as left:
+        run = _Run(desk.folders, Board(), 1)
+        run.all([str(desk.source), str(desk.folders.inbox / "other.mp4")], None, None)
+    assert left.value.exit_code == Exit.STOPPED
+    assert [build.video.title for build in made] == ["talk"]
+    assert not list(desk.folders.workspace.glob("*/plan.json"))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("other-")
+    assert "stopped" in first
+    assert second.startswith("talk-")
+    assert "stopped" in second
+
+
+def test_a_clip_that_is_asked_for_goes_before_an_edited_rule(desk: Desk) -> None:
+    video = desk.claim()
+    path = video.folder / "rule.yaml"
+    edited = path.read_text(encoding="utf-8") + "# mine\n"
+    path.write_text(edited, encoding="utf-8")
+    run = _Run(desk.folders, Board(), 1)
+    assert run._claim(str(desk.source), None, None).rule.clip is None
+    assert path.read_text(encoding="utf-8") == edited
+    clip = run._claim(str(desk.source), None, "00:15+15").rule.clip
+    assert clip is not None
+    assert clip.start == 15
+    assert path.with_name("rule.old.yaml").read_text(encoding="utf-8") == edited
