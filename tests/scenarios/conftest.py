@@ -43,10 +43,16 @@ class Home:
         return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=180, check=False)
 
     def start(self, *words: object) -> subprocess.Popen[str]:
-        """Start a command that goes on; its output is one stream."""
+        """Start a command that goes on, in a process group of its own as a shell would; its output is one stream."""
         command = [sys.executable, "-m", "dubd", *map(str, words)]
         return subprocess.Popen(
-            command, env=self.environ, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=self.environ,
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     def videos(self) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -112,7 +113,7 @@ def test_interrupted_in_the_middle_it_keeps_what_is_finished(home: Home, clips: 
     process = home.start("watch", "--settle", "0.2")
     daemon = Daemon(process)
     daemon.wait_for("000/extract")
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends Ctrl-C to the whole group
     assert process.wait(60) == 0
     done = home.dubd("run", home.videos()[0].name, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
