@@ -110,6 +110,7 @@ class _Run:
     def _build(self, videos: list[Video]) -> None:
         from dubd.graph.video_build import VideoBuild
         from dubd.schedule.scheduler import LocalExecutor, Scheduler
+        from dubd.service.fault import fault_of
 
         with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
@@ -123,8 +124,8 @@ class _Run:
                         continue
                     try:
                         build = VideoBuild(video, self._listener(video))
-                    except DubdError as error:
-                        self._fault(error)
+                    except Exception as error:  # one that fails keeps none of the others back
+                        self._fault(fault_of(error, video.folder))
                         continue
                     builds.append(build)
                     if self.stopped:  # the signal came while it was made, before it could be told
@@ -156,19 +157,24 @@ class _Run:
 
     def _end(self, build: VideoBuild, seconds: float) -> None:
         from dubd.graph.report import results, write
+        from dubd.service.fault import fault_of
 
         folder = build.video.folder
         settled = build.settled
-        build.close()
+        try:
+            build.close()
+        except Exception as error:  # the folder was removed, the disk is full
+            self._fault(fault_of(error, folder))
+            return
         if self.stopped and not settled:
             self.board.line(f"{folder.name}: stopped; what is finished stays, run it again to go on", "yellow")
             return
         write(folder)
         if build.failed:
-            for task, error in build.failed:
+            for task, untold in build.failed:
                 if (folder, task) not in self._told:  # a fault of the whole build: no task has told it
-                    error.file = error.file or str(folder)
-                    self.board.fault(error)
+                    untold.file = untold.file or str(folder)
+                    self.board.fault(untold)
             self._remember(build.failed[0][1])
             self.board.failed(folder, [error for _, error in build.failed], seconds)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -21,7 +20,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from dubd.errors import DubdError, Exit, disk_fault
+from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import Event
@@ -29,10 +28,9 @@ from dubd.graph.rules import Rules
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.scheduler import Executor, Scheduler
+from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
 from dubd.service.signature import Signature, by_hand, signature
-
-log = logging.getLogger("dubd.daemon")
 
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 _BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
@@ -154,7 +152,7 @@ class Daemon:
             rule = self._rules.for_drop(path, self.inbox.root)
             video = Video.claim(path, rule, self.folders, subtitles_beside(path))
         except Exception as error:  # whatever it is, the other drops are none the worse
-            self._refuse(path, _fault(error, path))
+            self._refuse(path, fault_of(error, path))
             return
         self._told.pop(path, None)
         if video.folder not in before:
@@ -200,7 +198,7 @@ class Daemon:
             video.require_source()
             build = VideoBuild(video, lambda event: self._hear(video, event, told))
         except Exception as error:  # a broken state file, a plan that a hand broke: this video's failure
-            fault = _fault(error, folder)
+            fault = fault_of(error, folder)
             if fault.exit == Exit.BUSY:
                 self._again(folder, _BUSY, soon=True)
             else:
@@ -229,7 +227,7 @@ class Daemon:
             try:
                 building.build.close()
             except Exception as error:  # the folder was removed, the disk is full
-                failed.append(("close", _fault(error, folder)))
+                failed.append(("close", fault_of(error, folder)))
             self._ended(folder, building, failed)
             self._wake.set()
 
@@ -248,7 +246,7 @@ class Daemon:
                 report.write(folder)
             stale = by_hand(folder, building.before, after) if failed else building.worked
         except Exception as error:
-            failed.append(("report", _fault(error, folder)))
+            failed.append(("report", fault_of(error, folder)))
             stale = False
         self._known[folder] = building.before if stale else after
         if failed:
@@ -313,15 +311,3 @@ class _Watch(FileSystemEventHandler):
         path = os.fsdecode(event.dest_path or event.src_path)
         if not any(part.startswith(".") for part in Path(path).parts[-4:]):
             self._wake.set()
-
-
-def _fault(error: Exception, path: Path) -> DubdError:
-    """Any exception as one line about a drop or a video; what nobody foresaw goes into the log with its traceback."""
-    if isinstance(error, DubdError):
-        return error
-    if isinstance(error, OSError):
-        fault = disk_fault(error)
-        fault.file = fault.file or str(path)
-        return fault
-    log.error("%s", path, exc_info=error)
-    return DubdError(f"{type(error).__name__}: {error}", file=path, remedy="drop it again, or report this")

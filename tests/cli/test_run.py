@@ -13,6 +13,8 @@ from dubd.cli.board import Board
 from dubd.cli.run import _Run
 from dubd.errors import Exit
 from dubd.graph import video_build
+from dubd.graph.build import Listener
+from dubd.graph.video import Video
 from tests.graph.stand import Desk
 
 
@@ -29,8 +31,8 @@ def test_a_stop_while_builds_are_prepared_reaches_all_of_them(
     made: list[video_build.VideoBuild] = []
 
     class Interrupted(video_build.VideoBuild):
-        def __init__(self, *words: object) -> None:
-            super().__init__(*words)  # type: ignore[arg-type]
+        def __init__(self, video: Video, listener: Listener) -> None:
+            super().__init__(video, listener)
             made.append(self)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -60,3 +62,21 @@ def test_a_clip_that_is_asked_for_goes_before_an_edited_rule(desk: Desk) -> None
     assert clip is not None
     assert clip.start == 15
     assert path.with_name("rule.old.yaml").read_text(encoding="utf-8") == edited
+
+
+def test_a_build_that_cannot_be_made_keeps_no_other_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(video_build.VideoBuild):
+        def __init__(self, video: Video, listener: Listener) -> None:
+            if video.title == "talk":
+                raise RuntimeError("nobody foresaw this")
+            super().__init__(video, listener)
+
+    monkeypatch.setattr(video_build, "VideoBuild", Broken)
+    with pytest.raises(typer.Exit) as left:
+        _Run(desk.folders, Board(), 1).all([str(desk.source), str(desk.folders.inbox / "other.mp4")], None, None)
+    assert left.value.exit_code == Exit.FAILED
+    said = capsys.readouterr().err
+    assert "nobody foresaw this" in said
+    assert "other.mp4: plan: " in said  # it is text, and its plan has said so
