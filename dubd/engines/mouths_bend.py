@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,11 +35,13 @@ def bend(base: Pixels, where: Area, shape: MouthShape, to: int, opening: float) 
     down, depth = mouths_lips.displace(shape, to, face, part, opening, chin=True)
     if not down.size or abs(opening) < 1e-3:
         return patch
-    move = 1j * down / shape.scale[to]
-    y, x = np.mgrid[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-    look = (x + move.real).astype(np.float32), (y + move.imag).astype(np.float32)
+    move = 1j / shape.scale[to]  # down in the face is this way in the picture
+    look = (
+        np.arange(part[0] - x0, part[2] - x0, dtype=np.float32) + np.float32(move.real) * down,
+        np.arange(part[1] - y0, part[3] - y0, dtype=np.float32)[:, None] + np.float32(move.imag) * down,
+    )
     moved = cv2.remap(base, *look, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = np.clip(np.abs(move), 0, 1)
+    alpha = np.clip(np.float32(abs(move)) * np.abs(down), 0, 1)
     if opening > 0:
         ink = np.clip(depth / SOFT, 0, 1) * min(1.0, opening / (2 * SOFT))
         paint = _inside(base, shape.to_picture(to, face[OUTER]) - [x0, y0], depth)
@@ -50,7 +54,7 @@ def bend(base: Pixels, where: Area, shape: MouthShape, to: int, opening: float) 
     return patch
 
 
-def _inside(base: Pixels, lips: Array, depth: Array) -> Array:
+def _inside(base: Pixels, lips: Array, depth: npt.NDArray[np.floating[Any]]) -> Array:
     """Colour of the inner mouth (h, w, 3): by the lips' own light, lighter towards the lower lip."""
     import cv2
 

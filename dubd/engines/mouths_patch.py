@@ -22,6 +22,7 @@ MARGIN, ROOM = 0.05, 0.1  # eye distances around the lips that are replaced whol
 MAX_JAW = 0.23  # eye distances that a jaw may be moved
 MAX_SHIFT = 20.0  # levels that a mouth's colour may be moved
 COARSE = 4  # smooth fields are computed at a quarter of the size
+SMALL = 8  # colours are matched at an eighth of it
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,32 @@ def lay(
     """
     import cv2
 
-    laid = _laid(where, shape, to, of, mouth, bend)
-    mask = _mask(shape, to, of, where)
+    outline, lips = _outlines(shape, to, of)
+    box = _around(shape.to_picture(to, outline), where)
+    at = np.s_[box[1] - where[1] : box[3] - where[1], box[0] - where[0] : box[2] - where[0]]
+    mask = _mask(shape.to_picture(to, outline), shape.to_picture(to, lips), box)
     moved: Plane | None = None
     if abs(jaw) > 1e-3:
         base, moved = _drop(base, where, shape, to, jaw)
-    laid = _match(laid, base, mask)
-    alpha = mask if moved is None else mask + (1 - mask) * moved
-    mixed = cv2.blendLinear(laid, base, mask + np.float32(1e-6), alpha - mask) if moved is not None else laid
-    patch = np.empty((*base.shape[:2], 4), np.uint8)
-    patch[..., :3] = mixed
-    patch[..., 3] = cv2.convertScaleAbs(alpha, alpha=255)
-    return patch
+    sigma = max(where[2] - where[0], where[3] - where[1]) / SMALL / 5
+    laid = _match(_laid(box, shape, to, of, mouth, bend), base[at], mask, sigma)
+    patch = cv2.cvtColor(base, cv2.COLOR_BGR2BGRA)
+    alpha = np.zeros(base.shape[:2], np.float32) if moved is None else moved
+    rest = (1 - mask) * alpha[at]
+    if moved is not None:
+        laid = np.asarray(cv2.blendLinear(laid, base[at], mask + np.float32(1e-6), rest), np.uint8)
+    alpha[at] = mask + rest
+    patch[at] = cv2.cvtColor(laid, cv2.COLOR_BGR2BGRA)
+    cv2.insertChannel(cv2.convertScaleAbs(alpha, alpha=255), patch, 3)
+    return np.asarray(patch, np.uint8)
+
+
+def _around(points: Array, where: Area) -> Area:
+    """The part of `where` that the points span, with room for a feather; its corner is as even as that of `where`."""
+    low = (np.floor(points.min(0)).astype(int) - 4) // 2 * 2
+    high = np.ceil(points.max(0)).astype(int) + 4
+    x0, y0 = max(where[0], int(low[0])), max(where[1], int(low[1]))
+    return x0, y0, max(x0 + 2, min(where[2], int(high[0]))), max(y0 + 2, min(where[3], int(high[1])))
 
 
 def _laid(where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, bend: float) -> Pixels:
@@ -94,33 +109,38 @@ def _laid(where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, bend: 
     look_x, look_y = (row[axis, 0] * x + (row[axis, 1] * y + row[axis, 2]) for axis in (0, 1))
     part = mouths_lips.area(shape, to, shape.points[of], where, chin=False)
     down, _ = mouths_lips.displace(shape, to, shape.points[of], part, bend, chin=False)
-    move = 1j * down / shape.scale[of]
+    move = 1j / shape.scale[of]
     inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-    look_x[inside] += move.real.astype(np.float32)
-    look_y[inside] += move.imag.astype(np.float32)
+    look_x[inside] += np.float32(move.real) * down
+    look_y[inside] += np.float32(move.imag) * down
     return np.asarray(
         cv2.remap(mouth.pixels, look_x, look_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
 
 
-def _mask(shape: MouthShape, to: int, of: int, where: Area) -> Plane:
-    """Weight of the laid mouth: 1 over its lips and those it replaces, 0 at the jaw and under the nose, smooth between.
-
-    A lip that shows through half is what gives a laid mouth away, so the feather begins outside both.
-    """
-    import cv2
-
+def _outlines(shape: MouthShape, to: int, of: int) -> tuple[Array, Array]:
+    """Points in face coordinates: around all that is laid, and around the lips that must be replaced whole."""
     face, own = shape.points[of], shape.points[to]
     centre = face[LIPS].mean(0)
     lips = np.concatenate([_wider(points[LIPS], MARGIN) for points in (face, own)])
     outline = np.concatenate([centre + (face[JAW[2:15]] - centre) * SHRINK, _wider(lips, ROOM)])
-    top = min(face[BASE, 1], own[BASE, 1])
-    outline[:, 1] = np.maximum(outline[:, 1], top)
+    outline[:, 1] = np.maximum(outline[:, 1], min(face[BASE, 1], own[BASE, 1]))
+    return outline, lips
+
+
+def _mask(outline: Array, lips: Array, where: Area) -> Plane:
+    """Weight of the laid mouth: 1 over its lips and those it replaces, 0 at the jaw and under the nose, smooth between.
+
+    A lip that shows through half is what gives a laid mouth away, so the feather begins outside both.
+    The outlines are in pixels of the picture.
+    """
+    import cv2
+
     height, width = where[3] - where[1], where[2] - where[0]
 
     def filled(points: Array, inside: int) -> Pixels:
         plane = np.full((height // 2 + 1, width // 2 + 1), 255 - inside, np.uint8)
-        at = (shape.to_picture(to, points) - np.array(where[:2])) / 2
+        at = (points - np.array(where[:2])) / 2
         cv2.fillConvexPoly(plane, cv2.convexHull((at * 16).round().astype(np.int32)), inside, shift=4)
         return plane
 
@@ -146,33 +166,33 @@ def _drop(base: Pixels, where: Area, shape: MouthShape, to: int, jaw: float) -> 
     height, width = base.shape[:2]
     cells = (-(-width // COARSE), -(-height // COARSE))
     # A coarse cell stands for its centre, as cv2.resize has it.
-    grid_x, grid_y = np.meshgrid(*((np.arange(n) + 0.5) * COARSE - 0.5 for n in cells))
-    scale, shift = shape.scale[to], shape.shift[to]
-    at = scale * ((grid_x + where[0]) + 1j * (grid_y + where[1])) + shift
+    x, y = ((np.arange(n) + 0.5) * COARSE - 0.5 + low for n, low in zip(cells, where, strict=False))
+    across, below = shape.grid(to, x, y)
     face = shape.points[to]
-    chin = face[CHIN, 1] + jaw
-    rise = np.clip((at.imag - face[BASE, 1]) / max(0.1, chin - face[BASE, 1]), 0, 1)
-    fall = np.clip(1 - (at.imag - chin) / BELOW, 0, 1)
-    down = np.where(at.imag > chin, fall, rise)
-    side = np.clip(1 - np.abs(at.real - face[CHIN, 0]) / (0.6 * (face[14, 0] - face[2, 0])), 0, 1)
+    chin = np.float32(face[CHIN, 1] + jaw)
+    rise = np.clip((below - np.float32(face[BASE, 1])) / max(np.float32(0.1), chin - np.float32(face[BASE, 1])), 0, 1)
+    fall = np.clip(1 - (below - chin) / np.float32(BELOW), 0, 1)
+    down = np.where(below > chin, fall, rise)
+    reach = np.float32(0.6 * (face[14, 0] - face[2, 0]))
+    side = np.clip(1 - np.abs(across - np.float32(face[CHIN, 0])) / reach, 0, 1)
     weight = down * down * (3 - 2 * down) * side * side * (3 - 2 * side)
-    move = jaw * weight * 1j / scale  # down in the face is this way in the picture
     full = (cells[0] * COARSE, cells[1] * COARSE)
-    field = cv2.resize(np.dstack([move.real, move.imag]).astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
-    field = field[:height, :width]
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    moved = cv2.remap(base, xs - field[..., 0], ys - field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    amount = np.clip(cv2.magnitude(field[..., 0], field[..., 1]), 0, 1)
+    weight = np.asarray(cv2.resize(weight, full, interpolation=cv2.INTER_LINEAR), np.float32)[:height, :width]
+    move = jaw * 1j / shape.scale[to]  # down in the face is this way in the picture
+    look_x = np.arange(width, dtype=np.float32) - np.float32(move.real) * weight
+    look_y = np.arange(height, dtype=np.float32)[:, None] - np.float32(move.imag) * weight
+    moved = cv2.remap(base, look_x, look_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    amount = np.minimum(np.float32(abs(move)) * weight, np.float32(1))
     amount[0] = amount[-1] = 0
     amount[:, 0] = amount[:, -1] = 0
-    return np.asarray(moved, np.uint8), np.asarray(amount, np.float32)
+    return np.asarray(moved, np.uint8), amount
 
 
-def _match(laid: Pixels, base: Pixels, mask: Plane) -> Pixels:
-    """Shift the laid mouth's colours to those of the picture around it, smoothly across the mask."""
+def _match(laid: Pixels, base: Pixels, mask: Plane, sigma: float) -> Pixels:
+    """Shift the laid mouth's colours to those of the picture around it, smoothly (`sigma`, cells of SMALL px)."""
     import cv2
 
-    small = (max(1, laid.shape[1] // 8), max(1, laid.shape[0] // 8))
+    small = (max(1, laid.shape[1] // SMALL), max(1, laid.shape[0] // SMALL))
     difference = cv2.subtract(
         cv2.resize(base, small, interpolation=cv2.INTER_AREA).astype(np.float32),
         cv2.resize(laid, small, interpolation=cv2.INTER_AREA).astype(np.float32),
@@ -182,7 +202,6 @@ def _match(laid: Pixels, base: Pixels, mask: Plane) -> Pixels:
     if ring.sum() < 4:
         return laid
     reach = (0, 0)
-    sigma = max(small) / 5
     total = cv2.GaussianBlur(ring, reach, sigma) + np.float32(1e-3)
     shift = cv2.GaussianBlur(difference * ring[..., None], reach, sigma) / total[..., None]
     shift = np.clip(shift, -MAX_SHIFT, MAX_SHIFT)

@@ -8,6 +8,7 @@ that a mouth of one frame can be laid over the mouth of another.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ import numpy.typing as npt
 from dubd.engines.band import fit
 
 Array = npt.NDArray[np.float64]
+Lengths = npt.NDArray[np.floating[Any]]
+Plane = npt.NDArray[np.float32]
 Complex = npt.NDArray[np.complex128]
 
 RIGID = np.array([0, 1, 15, 16, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
@@ -68,6 +71,14 @@ class MouthShape:
         lips = self.points[:, 48:68]
         speed = np.linalg.norm(np.diff(lips, axis=0, prepend=lips[:1]), axis=2).mean(1)
         return np.stack([self.gap, speed, self.chin], 1)
+
+    def grid(self, index: int, x: Lengths, y: Lengths) -> tuple[Plane, Plane]:
+        """Face coordinates, across and down, of the grid of pixels at columns `x` and rows `y`: each (y, x)."""
+        scale, shift = self.scale[index], self.shift[index]
+        xs, ys = x.astype(np.float32), y.astype(np.float32)[:, None]
+        real, imag = np.float32(scale.real), np.float32(scale.imag)
+        across = real * xs + (np.float32(shift.real) - imag * ys)
+        return across, imag * xs + (np.float32(shift.imag) + real * ys)
 
     def to_picture(self, index: int, points: Array) -> Array:
         """Face coordinates (..., 2) to the pixels of the index-th frame."""
