@@ -97,7 +97,7 @@ class TestTaking:
                 raise KeyboardInterrupt
 
         desk.rule(more="inbox: move\n")
-        monkeypatch.setattr(module.os, "replace", killed)
+        monkeypatch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.claim()
         (folder,) = videos(desk.folders.workspace)
