@@ -46,6 +46,10 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+MOVED = "changed while it was being used"
+"""The reason of a failure that another run mends."""
+
+
 class Quiet:
     """A doit reporter that says nothing: the build tells its listener."""
 
@@ -120,11 +124,14 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
 
     def progress(self, task: str, fraction: float) -> None:
         """Pass on how far a task has come."""
-        self._tell(self._running[task].node.task, "progress", fraction=fraction)
+        if run := self._running.get(task):
+            self._tell(run.node.task, "progress", fraction=fraction)
 
     def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
         """Promote the outputs and commit the record, or keep the old ones and say why; then look for more."""
-        run = self._running.pop(task)
+        run = self._running.pop(task, None)
+        if run is None:  # the build was given up meanwhile
+            return
         node, ticket = run.node, run.node.task.meta["ticket"]
         beside: list[str] = []
         error = outcome if isinstance(outcome, DubdError) else self._moved(run)
@@ -238,7 +245,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         if not moved:
             return None
         return DubdError(
-            "changed while it was being used",
+            MOVED,
             file=moved[0],
             stage=run.node.task.name,
             remedy="it is built again on the next run",

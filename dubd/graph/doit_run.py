@@ -119,10 +119,11 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         for name in sorted({_video(task.name) for task in self.task_list} - {"plan"}):
             folder = Path(self.dep_manager.name, name)
             try:
+                Video.open(folder).require_source()
                 held.enter_context(owned(folder))
                 sweep(folder)
             except DubdError as error:
-                sys.stderr.write(f"skip {name}: {error.reason}\n")
+                sys.stderr.write(f"skip {name}: {error.reason}{f'; {error.remedy}' if error.remedy else ''}\n")
                 busy.append(name)
         tasks = [task for task in self.task_list if _video(task.name) not in busy]
         for task in tasks:

@@ -23,7 +23,7 @@ from watchdog.observers import Observer
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
-from dubd.graph.build import Event
+from dubd.graph.build import MOVED, Event
 from dubd.graph.rules import Rules
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
@@ -35,7 +35,6 @@ from dubd.service.signature import Signature, by_hand, signature
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 _BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
 _DISK = 60.0  # s after which a video that the disk failed is tried again
-_MOVED = "changed while it was being used"  # a task that failed so is promised another run
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,7 @@ class Daemon:
             self._tell(News("current", folder, build=build, seconds=seconds))
 
     def _failed(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]], seconds: float) -> None:
-        if any(error.reason == _MOVED for _, error in failed):
+        if any(error.reason == MOVED for _, error in failed):
             self._again(folder, _BUSY, soon=True)
         elif any(error.exit == Exit.WORKSPACE for _, error in failed):
             self._again(folder, _DISK)

@@ -224,7 +224,12 @@ def test_a_rule_edited_during_a_build_is_heeded_by_the_next(desk: Desk) -> None:
     desk.build()
     desk.rule(voice="es+f2")
     rule = desk.claim().folder / "rule.yaml"
-    desk.stand.during = lambda _: rule.write_text(rule.read_text().replace("es+f2", "es+f3"), encoding="utf-8")
+
+    def meddle(ticket: object) -> None:
+        if getattr(ticket, "stage", "") == "assemble":
+            edit(rule, rule.read_text(encoding="utf-8").replace("es+f2", "es+f3"))
+
+    desk.stand.during = meddle
     desk.build()
     desk.stand.during = lambda _: None
     assert "000/speak" in desk.build()
