@@ -87,8 +87,8 @@ def _around(points: Array, where: Area) -> Area:
     """The part of `where` that the points span, with room for a feather; its corner is as even as that of `where`."""
     low = (np.floor(points.min(0)).astype(int) - 4) // 2 * 2
     high = np.ceil(points.max(0)).astype(int) + 4
-    x0, y0 = max(where[0], int(low[0])), max(where[1], int(low[1]))
-    return x0, y0, max(x0 + 2, min(where[2], int(high[0]))), max(y0 + 2, min(where[3], int(high[1])))
+    x0, y0 = (max(where[axis], min(int(low[axis]), where[axis + 2] - 2)) for axis in (0, 1))
+    return x0, y0, min(where[2], max(x0 + 2, int(high[0]))), min(where[3], max(y0 + 2, int(high[1])))
 
 
 def _laid(where: Area, shape: MouthShape, to: int, of: int, mouth: Mouth, bend: float) -> Pixels:

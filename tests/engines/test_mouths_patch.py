@@ -104,3 +104,14 @@ def test_a_bent_mouth_never_closes_past_shut(shape: MouthShape) -> None:
     column = made[middle[1] - 40 : middle[1] + 40, middle[0]].max(1)
     assert (column < 60).sum() <= 3
     assert np.isfinite(made).all()
+
+
+@pytest.mark.parametrize("where", [(0, 0, 40, 30), (280, 290, 320, 320)])
+def test_a_mouth_outside_the_area_leaves_it_alone(shape: MouthShape, where: tuple[int, int, int, int]) -> None:
+    frame = picture(shape, 1)
+    mouth = mouths_patch.cut(frame, mouths_patch.area(shape, 1, *SIZE))
+
+    patch = mouths_patch.lay(under(frame, where), where, shape, 0, 1, mouth, 0.1, 0.05)
+
+    assert patch.shape == (where[3] - where[1], where[2] - where[0], 4)
+    assert np.abs(over(frame, where, patch) - frame).max() <= 2
