@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def doit(home: Home, *words: str, code: int = 0) -> list[str]:
     """Run `doit` where dodo.py is; its lines."""
-    command = [shutil.which("doit") or "doit", *words]
+    command = [sys.executable, "-m", "doit", *words]
     done = subprocess.run(command, env=home.environ, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == code, done.stdout + done.stderr
     return [*done.stdout.splitlines(), *done.stderr.splitlines()]
@@ -110,7 +111,7 @@ def test_with_the_daemon_at_work_nothing_is_built_twice(home: Home, clips: Path)
     runs: Counter[str] = Counter()
     with home.start("watch", "--until-idle", "--json") as daemon:
         while daemon.poll() is None:
-            command = [shutil.which("doit") or "doit"]
+            command = [sys.executable, "-m", "doit"]
             done = subprocess.run(command, env=home.environ, cwd=ROOT, capture_output=True, text=True, timeout=180)
             assert done.returncode in (0, 6), done.stdout + done.stderr
             runs.update(ran(done.stdout.splitlines()))
