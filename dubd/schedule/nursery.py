@@ -23,6 +23,7 @@ from typing import IO
 from dubd.schedule import worker
 
 _COMMON = ("numpy", "scipy.signal", "scipy.ndimage", "cv2", "soundfile")
+_STAGES = ("plan", "extract", "transcribe", "voice", "translate", "speak", "faces", "lipsync", "restore", "render")
 _MESSAGE = 1 << 12
 
 
@@ -113,7 +114,7 @@ def main() -> None:
     """Serve until the socket closes."""
     worker.die_with_parent()
     channel = socket.socket(fileno=os.dup(0))
-    for name in _COMMON:
+    for name in (*_COMMON, *(f"dubd.stages.{stage}" for stage in _STAGES)):
         importlib.import_module(name)
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 3)
