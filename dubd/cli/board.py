@@ -102,7 +102,7 @@ class Lines(Board):
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float) -> None:
         """The video's own line: its task is the video."""
-        self._close(folder, "ran", files, seconds)
+        self._close(folder, "done", files, seconds)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The video's own line, with its first error."""

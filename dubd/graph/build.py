@@ -221,20 +221,28 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             self._tell(task, "skipped", why="ignored: `doit forget` it to have it again")
 
     def _handle_task_error(self, node: ExecNode, fail: BaseFail) -> None:
-        """doit's one door for every failure: those that it finds itself are told from here."""
-        super()._handle_task_error(node, fail)
+        """doit's one door for every failure: those that it finds itself are told from here.
+
+        A task that was not tried keeps its record: doit would drop it, and a failure upstream that is mended
+        with equal bytes would run all that follows again.
+        """
         if isinstance(fail, UnmetDependency):
+            node.run_status = "failure"
+            self.reporter.add_failure(node.task, fail)
+            self.final_result = ERROR
             before = DubdError(f"not tried, because {fail.message} failed", file=node.task.name)
             if node.task.meta:
                 self._tell(node.task, "blocked", error=before)
-        elif not isinstance(fail, _Told):
+            return
+        super()._handle_task_error(node, fail)
+        if not isinstance(fail, StageFailed):
             error = DubdError(str(fail.message).removeprefix("ERROR: "), file=node.task.name)
             self.failed.append((node.task.name, error))
             self._tell(node.task, "failed", error=error)
 
     def _fail(self, node: ExecNode, error: DubdError, seconds: float, why: str) -> None:
         self.failed.append((node.task.name, error))
-        self._handle_task_error(node, _Told(str(error)))
+        self._handle_task_error(node, StageFailed(str(error)))
         state = self._state(node.task.name)
         with suppress(DubdError):  # the disk may be full or gone: the failure is told all the same
             state.ran(node.task.name, "failed", seconds, why, error, {})
@@ -261,7 +269,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._listener(Event(task.name, stage, state, **more))
 
 
-class _Told(TaskFailed):  # type: ignore[misc]
+class StageFailed(TaskFailed):  # type: ignore[misc]
     """A failure that the build has told its listener about."""
 
 

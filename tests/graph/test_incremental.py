@@ -189,6 +189,18 @@ def test_one_failed_segment_leaves_the_others_going_and_is_tried_again(desk: Des
     assert ran[-1] == "assemble"
 
 
+def test_a_failure_that_is_mended_with_equal_bytes_runs_nothing_after_it(desk: Desk) -> None:
+    desk.build()
+    video = desk.claim()
+    desk.rule(more="segments: {target: 21}\n")
+    desk.stand.fail[f"plan:{video.id}"] = DubdError("the disk is asleep", stage="plan")
+    assert desk.build() == ["plan"]
+    assert {event.state for event in desk.events} >= {"failed"}
+    desk.stand.fail.clear()
+    assert desk.build() == ["plan"]
+    assert desk.build() == []
+
+
 def test_an_input_that_changes_while_a_task_runs_fails_it_and_the_next_run_builds_it(desk: Desk) -> None:
     desk.build()
     translation = desk.folder / "segments/000/translation.json"

@@ -53,7 +53,8 @@ class TestASecondRun:
         again = dubbed.dubd("run", clips / "talk.mp4", "--json")
         assert again.returncode == 0
         found = tasks(again.stdout)
-        assert {line["state"] for name, line in found.items() if line["stage"] != "video"} == {"skipped"}
+        assert {line["state"] for line in found.values() if line["stage"] != "video"} == {"skipped"}
+        assert [line["state"] for line in found.values() if line["stage"] == "video"] == ["done"]
         assert {"000/extract", "000/transcribe", "voice", "000/translate", "000/speak", "assemble"} <= found.keys()
 
     def test_a_saved_file_with_the_same_bytes_runs_nothing(self, dubbed: Home) -> None:
