@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -79,14 +80,26 @@ def key(*parts: Any) -> str:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        return _connected(path)
-    except sqlite3.OperationalError:  # locked, or a disk that cannot be written: not the file's fault
+        return _patiently(path)
+    except sqlite3.OperationalError:  # a disk that cannot be written: not the file's fault
         raise
     except sqlite3.DatabaseError:
         made = _anew(path)
         if made is None:
             raise
         return made
+
+
+def _patiently(path: Path) -> sqlite3.Connection:
+    """Open the file; while another process makes it SQLite refuses at once, whatever the timeout says."""
+    end = time.monotonic() + _WAIT
+    while True:
+        try:
+            return _connected(path)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _anew(path: Path) -> sqlite3.Connection | None:
