@@ -12,9 +12,9 @@ VERSIONS: Final[dict[str, int]] = {
     "translate": 1,
     "speak": 1,
     "faces": 1,
-    "lipsync": 1,
-    "restore": 1,
-    "render": 1,
+    "lipsync": 2,
+    "restore": 2,
+    "render": 2,
     "assemble": 1,
 }
 """In the order of the chain. A version goes up with every change of the stage's code that may change its
