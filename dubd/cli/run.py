@@ -79,6 +79,7 @@ class _Run:
         from dubd.cli.chosen import chosen
         from dubd.graph.rules import SUFFIXES, Rules, load, with_clip
         from dubd.graph.video import Video
+        from dubd.media.source import require_clip
         from dubd.service.inbox import VIDEO, subtitles_beside
 
         path = Path(text)
@@ -104,6 +105,8 @@ class _Run:
             rule = rules.named(name)
         if clip:
             rule = with_clip(rule, clip)
+        if rule.clip and (clip or name):  # before anything is changed: the build that is there may be a good one
+            require_clip(path, rule.clip.model_dump(), Exit.USAGE if clip else Exit.INPUT)
         insist = name is not None or clip is not None  # what is asked for now goes before an edited rule.yaml
         return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
 

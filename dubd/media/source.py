@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from dubd.errors import DubdError, Exit
-from dubd.media.ffmpeg import first_frame, packets
-from dubd.media.timeline import nearest_broadcast_rate
+from dubd.media.ffmpeg import first_frame, packets, probe
+from dubd.media.timeline import Clock, milliseconds, nearest_broadcast_rate
 
 _HDR: Final = ("smpte2084", "arib-std-b67")  # PQ and HLG
 _HDTV: Final = {"space": "bt709", "primaries": "bt709", "transfer": "bt709", "range": "tv"}
@@ -24,6 +24,8 @@ _SLOWEST, _FASTEST = Fraction(5), Fraction(120)
 _INDEXED: Final = ("mov", "matroska")  # containers that seek to a keyframe before the wanted time
 _PREROLL: Final = 1.0  # s decoded ahead of a segment, so that open GOPs and sound decoders have settled
 _GRID: Final = {"opus": 120}  # RFC 6716: frames of 2.5 ms and multiples. AAC, MP3, AC-3, Vorbis, PCM: of 64 samples
+_CLIP: Final = "choose a stretch inside of it (--clip, or clip: in its rule)"
+_SHORTEST: Final = 0.2  # s: less holds no syllable
 _HEADER_MAY_LIE: Final = 1.0  # s: a header that is further off its packets is wrong, not early
 
 
@@ -158,6 +160,53 @@ def picture_end(stream: Mapping[str, Any], seen: Scan, frame_rate: Fraction) -> 
         return end
     says = float(seen.times[0]) + float(declared)
     return says if 0 < end - says < _HEADER_MAY_LIE else end
+
+
+def span(
+    clip: Mapping[str, Any] | None, end: float, clock: Clock, path: Path, *, exit: Exit = Exit.INPUT
+) -> tuple[float, int]:
+    """Where the programme starts on the source's clock (s), and how many frames it has.
+
+    `clip` is {start, duration} in s, or None for all up to `end`. DubdError (`exit`) where it is none of the
+    picture, or too short.
+    """
+    start = milliseconds(clip.get("start") or 0.0) if clip else 0.0
+    if start < 0 or (start and start > end - _SHORTEST):
+        raise DubdError(
+            f"the clip starts at {start:g} s, but the picture ends at {end:.3f} s",
+            file=path,
+            remedy=_CLIP,
+            exit=exit,
+        )
+    stop = end
+    if clip and clip.get("duration") is not None:
+        stop = min(end, start + float(clip["duration"]))
+    frames = clock.frame_at(stop - start)
+    if clock.seconds(frames) < Fraction(_SHORTEST).limit_denominator(10):
+        raise DubdError(
+            f"{stop - start:.3f} s are too short to dub",
+            file=path,
+            remedy=f"it takes {_SHORTEST:g} s at least" + (f": {_CLIP}" if clip else ""),
+            exit=exit,
+        )
+    return start, frames
+
+
+def require_clip(path: Path, clip: Mapping[str, Any], exit: Exit) -> None:
+    """Refuse a clip that is none of the video's: DubdError (`exit`; Exit.INPUT where the file cannot be read)."""
+    found = probe(path)
+    picture, _ = pick(found, path)
+    seen = scan(path, picture, origin(found))
+    frame_rate = rate(picture, seen)
+    span(clip, picture_end(picture, seen, frame_rate), Clock(frame_rate), path, exit=exit)
+
+
+def origin(found: Mapping[str, Any]) -> float:
+    """The container's time (s) at the source's 0, as ffprobe prints it; 0 where it knows none."""
+    try:
+        return float(str(found["format"].get("start_time")))
+    except ValueError:
+        return 0.0
 
 
 def describe(

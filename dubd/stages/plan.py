@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,6 @@ from dubd.media.sound import levels, speech
 from dubd.media.timeline import Clock, milliseconds
 from dubd.stages.job import Facts, Job, one_by_one
 
-_SHORTEST: Final = 0.2  # s: less holds no syllable
 _LISTEN: Final = 16_000  # Hz: enough for the speech band
 _WHOLE = "check that it plays, and drop a whole copy again"
 
@@ -37,11 +35,11 @@ def run(job: Job) -> Facts:
         raise DubdError("the file is empty", file=path, remedy="drop a whole copy again", exit=Exit.INPUT)
     found = ffmpeg.probe(path)
     video, audio = source.pick(found, path)
-    origin = _seconds(found["format"].get("start_time"))
+    origin = source.origin(found)
     seen = source.scan(path, video, origin)
     rate = source.rate(video, seen)
     clock = Clock(rate)
-    start, frames = _span(job.params.get("clip"), source.picture_end(video, seen, rate), clock, path)
+    start, frames = source.span(job.params.get("clip"), source.picture_end(video, seen, rate), clock, path)
     job.progress(0.2)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -74,30 +72,6 @@ def run(job: Job) -> Facts:
         "segments": len(segments),
         "fixed_cuts": sum(end.kind == "fixed" for end in ends),
     }
-
-
-def _span(clip: dict[str, Any] | None, end: float, clock: Clock, path: Path) -> tuple[float, int]:
-    """Where the programme starts on the source's clock, and how many frames it has."""
-    start = milliseconds(clip.get("start") or 0.0) if clip else 0.0
-    if start < 0 or (start and start > end - _SHORTEST):
-        raise DubdError(
-            f"the clip starts at {start:g} s, but the picture ends at {end:.3f} s",
-            file=path,
-            remedy="correct `clip:` in its rule",
-            exit=Exit.INPUT,
-        )
-    stop = end
-    if clip and clip.get("duration") is not None:
-        stop = min(end, start + float(clip["duration"]))
-    frames = clock.frame_at(stop - start)
-    if clock.seconds(frames) < Fraction(_SHORTEST).limit_denominator(10):
-        raise DubdError(
-            f"{stop - start:.3f} s are too short to dub",
-            file=path,
-            remedy=f"it takes {_SHORTEST:g} s at least" + (": correct `clip:` in its rule" if clip else ""),
-            exit=Exit.INPUT,
-        )
-    return start, frames
 
 
 def _listen(path: Path, index: int, zero: float, start: float, length: float) -> np.ndarray:
@@ -133,11 +107,3 @@ def _segments(ends: list[Cut], frames: int, clock: Clock) -> list[dict[str, Any]
         }
         for number, part in enumerate(clock.stretches([0, *kinds]))
     ]
-
-
-def _seconds(text: object) -> float:
-    """A time as ffprobe prints it; 0 where it knows none."""
-    try:
-        return float(str(text))
-    except ValueError:
-        return 0.0

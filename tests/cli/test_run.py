@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ from dubd.graph import video_build
 from dubd.graph.build import Listener
 from dubd.graph.video import Video
 from tests.graph.stand import Desk
+
+
+def film(path: Path, seconds: int) -> None:
+    """A small picture with a tone."""
+    picture = ("-f", "lavfi", "-i", f"testsrc2=size=64x48:rate=10:duration={seconds}")
+    tone = ("-f", "lavfi", "-i", f"sine=duration={seconds}")
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *picture, *tone, "-preset", "ultrafast", path], check=True)
 
 
 @pytest.fixture
@@ -51,8 +59,8 @@ def test_a_stop_while_builds_are_prepared_reaches_all_of_them(
 
 
 def test_a_clip_that_is_asked_for_goes_before_an_edited_rule(desk: Desk) -> None:
-    video = desk.claim()
-    path = video.folder / "rule.yaml"
+    film(desk.source, seconds=31)
+    path = desk.claim().folder / "rule.yaml"
     edited = path.read_text(encoding="utf-8") + "# mine\n"
     path.write_text(edited, encoding="utf-8")
     run = _Run(desk.folders, Board(), 1)
@@ -62,6 +70,28 @@ def test_a_clip_that_is_asked_for_goes_before_an_edited_rule(desk: Desk) -> None
     assert clip is not None
     assert clip.start == 15
     assert path.with_name("rule.old.yaml").read_text(encoding="utf-8") == edited
+
+
+@pytest.mark.parametrize("clip", ["00:03+1", "00:02.9+5", "00:01+0.1", "0+0"])
+def test_a_clip_that_the_video_does_not_have_changes_nothing(
+    desk: Desk, clip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(desk.source, seconds=3)
+    before = (desk.claim().folder / "rule.yaml").read_bytes()
+    with pytest.raises(typer.Exit) as left:
+        _Run(desk.folders, Board(), 1).all([str(desk.source)], None, clip)
+    assert left.value.exit_code == Exit.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "clip" in line
+    assert {path.name: path.read_bytes() for path in desk.folder.glob("*.yaml")} == {"rule.yaml": before}
+    assert not (desk.folder / "plan.json").exists()
+
+
+def test_a_clip_of_a_new_video_is_refused_before_it_has_a_folder(desk: Desk) -> None:
+    film(desk.source, seconds=3)
+    with pytest.raises(typer.Exit):
+        _Run(desk.folders, Board(), 1).all([str(desk.source)], None, "1:00+5")
+    assert not list(desk.folders.workspace.iterdir())
 
 
 def test_a_build_that_cannot_be_made_keeps_no_other_back(
