@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from dubd.cli.console import clock, complain, name_in, say, show_json
 from dubd.cli.course import Course
 from dubd.errors import DubdError
 from dubd.graph.build import Event
+from dubd.graph.lips import Shares, said
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -66,11 +67,11 @@ class Board:
         """A fault that belongs to no task."""
         complain(error)
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float) -> None:
-        """A video is done; `files` are what came of it."""
+    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+        """A video is done; `files` are what came of it, `lips` by language how much of the picture was changed."""
         self.courses.pop(folder, None)
         for file in files:
-            self.line(f"{file} ({clock(seconds)})", "bold green")
+            self.line(f"{file} ({clock(seconds)}){changed(file, lips)}", "bold green")
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """A video could not be finished; each error was shown when it happened."""
@@ -100,16 +101,23 @@ class Lines(Board):
     def line(self, text: str, style: str = "") -> None:
         """Prose has no place between JSON lines."""
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float) -> None:
+    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The video's own line: its task is the video."""
-        self._close(folder, "done", files, seconds)
+        self._close(folder, "done", files, seconds, lips=lips)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The video's own line, with its first error."""
-        self._close(folder, "failed", (), seconds, errors[0] if errors else None)
+        self._close(folder, "failed", (), seconds, error=errors[0] if errors else None)
 
     def _close(
-        self, folder: Path, state: str, files: Sequence[Path], seconds: float, error: DubdError | None = None
+        self,
+        folder: Path,
+        state: str,
+        files: Sequence[Path],
+        seconds: float,
+        *,
+        lips: Mapping[str, Shares] | None = None,
+        error: DubdError | None = None,
     ) -> None:
         line = {
             "video": folder.name,
@@ -118,6 +126,7 @@ class Lines(Board):
             "state": state,
             "seconds": round(seconds, 3),
             "files": [str(file) for file in files],
+            "lips": dict(lips or {}),
             "error": error.to_json() if error else None,
         }
         show_json(line, line=True)
@@ -170,10 +179,10 @@ class Bars(Board):
         """Above the bars."""
         self._progress.console.print(f"[bold red]dubd:[/] {_plain(str(error))}", soft_wrap=True)
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float) -> None:
+    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The bar goes, the paths stay."""
         self._drop(folder)
-        super().built(folder, files, seconds)
+        super().built(folder, files, seconds, lips)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The bar goes."""
@@ -190,6 +199,12 @@ def board(*, json: bool = False) -> Board:
     if json:
         return Lines()
     return Bars() if sys.stdout.isatty() else Board()
+
+
+def changed(file: Path, lips: Mapping[str, Shares]) -> str:
+    """What a dub's line says of its lips, from the comma on."""
+    shares = lips.get(file.name.split(".")[1])
+    return f", {said(shares)}" if shares else ""
 
 
 def _forecast(course: Course) -> str:

@@ -26,6 +26,7 @@ def report(
 
     The same stands in the video's folder as report.json and, to look at, as report.html.
     """
+    from dubd.graph.lips import said
     from dubd.graph.report import HTML
     from dubd.graph.report import report as make
 
@@ -45,7 +46,8 @@ def report(
         if dub["lines"]:
             out.print(_lines(dub))
         out.print(_figures(dub["figures"]))
-        say(f"{dub['file'] or 'not finished yet'}")
+        lips = f", {said(dub['lips'])}" if dub["lips"] else ""
+        say(f"{dub['file'] or 'not finished yet'}{lips}")
     out.print(_stages(data["stages"]))
     for stage, engine in data["engines"].items():
         say(f"{stage}: {engine['name']}, {engine['summary']} ({engine['licence']})" if engine else f"{stage}: none")

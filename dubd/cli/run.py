@@ -159,7 +159,7 @@ class _Run:
             build.stop()
 
     def _end(self, build: VideoBuild, seconds: float) -> None:
-        from dubd.graph.report import results, write
+        from dubd.graph.report import changed_lips, results, write
         from dubd.service.fault import fault_of
 
         folder = build.video.folder
@@ -181,7 +181,7 @@ class _Run:
             self._remember(build.failed[0][1])
             self.board.failed(folder, [error for _, error in build.failed], seconds)
         else:
-            self.board.built(folder, results(build.video), seconds)
+            self.board.built(folder, results(build.video), seconds, changed_lips(build.video))
 
     def _fault(self, error: DubdError) -> None:
         self.board.fault(error)

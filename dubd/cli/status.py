@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,8 +55,11 @@ def _by(video: Mapping[str, Any]) -> str:
 
 
 def _lines(video: Mapping[str, Any]) -> Iterator[str]:
+    from dubd.cli.board import changed
+
     for path in video.get("results", ()):
-        yield path if video["state"] == "done" else f"{path} (of an earlier build)"
+        earlier = "" if video["state"] == "done" else " (of an earlier build)"
+        yield f"{path}{earlier}{changed(Path(path), video.get('lips', {}))}"
     for run in video.get("running", ()):
         yield f"running {name_in(run['task'])} for {clock(run['seconds'])}: {run['why']}"
     yield from _waiting(video)

@@ -66,7 +66,8 @@ class _Teller:
 
     def tell(self, news: News) -> None:
         """One piece of news."""
-        from dubd.graph.report import results
+        from dubd.cli.board import changed
+        from dubd.graph.report import changed_lips, results
         from dubd.graph.tasks import VideoTasks
 
         if news.error:
@@ -82,9 +83,10 @@ class _Teller:
         elif news.kind == "refused" and news.error:
             self._board.fault(news.error)
         elif news.build and news.kind == "built":
-            self._board.built(news.path, results(news.build.video), news.seconds)
+            self._board.built(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
         elif news.build and news.kind == "current":
+            lips = changed_lips(news.build.video)
             for file in results(news.build.video):
-                self._board.line(f"up to date: {file}")
+                self._board.line(f"up to date: {file}{changed(file, lips)}")
         elif news.build:
             self._board.failed(news.path, [error for _, error in news.build.failed], news.seconds)

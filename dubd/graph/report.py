@@ -13,6 +13,7 @@ from dubd import __version__
 from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph import timing
+from dubd.graph.lips import Shares, lips
 from dubd.graph.report_page import page
 from dubd.graph.state import State
 from dubd.graph.tasks import VideoTasks
@@ -26,6 +27,23 @@ def results(video: Video) -> list[Path]:
     """The dubbed files that are there, in the order of the rule's languages."""
     files = (video.folder / f"dubbed.{language}.mp4" for language in video.rule.languages.target)
     return [file for file in files if file.exists()]
+
+
+def changed_lips(video: Video) -> dict[str, Shares]:
+    """How much of the picture was changed, by language; see `lips`. Nothing where the records cannot be read."""
+    try:
+        state = State(video.folder)
+        try:
+            return _lips(video, state.runs(), VideoTasks(video).read_plan())
+        finally:
+            state.close()
+    except DubdError:
+        return {}
+
+
+def _lips(video: Video, runs: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any] | None) -> dict[str, Shares]:
+    there = [target for target in video.rule.languages.target if (video.folder / f"dubbed.{target}.mp4").exists()]
+    return lips(runs, plan, there) if video.rule.stages.lipsync.on else {}
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -48,6 +66,7 @@ def report(folder: Path) -> dict[str, Any]:
     plan = VideoTasks(video).read_plan()
     seconds = _clock(plan)
     languages = video.rule.languages
+    shares = _lips(video, runs, plan)
     return {
         "dubd": __version__,
         "video": video.id,
@@ -60,7 +79,10 @@ def report(folder: Path) -> dict[str, Any]:
         "engines": _engines(video),
         "stages": _stages(runs, seconds),
         "seconds": round(sum(run["seconds"] for run in runs.values()), 3),
-        "dubs": [_dub(video, plan, runs, target, target == languages.target[0]) for target in languages.target],
+        "dubs": [
+            _dub(video, plan, runs, target, target == languages.target[0]) | {"lips": shares.get(target)}
+            for target in languages.target
+        ],
         "edited": [{"artifact": path, "newer": newer} for path, newer in edited],
         "failed": [
             {"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]
@@ -202,4 +224,4 @@ def _put(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__: Sequence[str] = ("HTML", "JSON", "newer_path", "report", "results", "stage_of", "write")
+__all__: Sequence[str] = ("HTML", "JSON", "changed_lips", "newer_path", "report", "results", "stage_of", "write")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from dubd.graph.lips import said
 from dubd.graph.timing import FAST, TARGETS
 
 _STYLE = """
@@ -66,6 +67,8 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _failures(report)
     for dub in report["dubs"]:
         yield f"<h2>Dub: {escape(dub['language'])}</h2>"
+        if dub["lips"]:
+            yield f'<p class="{"bad" if not dub["lips"]["changed"] else "soft"}">{escape(said(dub["lips"]))}</p>'
         yield from _cards(dub["figures"])
         yield from _picture(dub["lines"])
         yield from _lines(dub["lines"])

@@ -40,6 +40,11 @@ def settled(state: State) -> Settled | None:
     return Settled([(name, stage) for name, stage in note["tasks"]])
 
 
+def tasks(state: State) -> frozenset[str]:
+    """The tasks of the last finished build; none where it is not finished."""
+    return frozenset(name for name, _ in (state.note(_NOTE) or {"tasks": ()})["tasks"])
+
+
 def untouched(state: State) -> bool:
     """Whether everything was built and no file has changed since; engines and versions are not asked."""
     note = state.note(_NOTE)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dubd.errors import DubdError
 from dubd.folders import Folders
+from dubd.graph.lips import Shares, lips
 from dubd.graph.promote import beside_name
-from dubd.graph.settled import untouched
+from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, owner
 from dubd.graph.video import videos
 from dubd.service.inbox import VIDEO
@@ -45,6 +47,7 @@ def of_video(folder: Path) -> dict[str, Any]:
             if newer and Path(beside_name(state.absolute(path))).exists()
         ]
         drop = state.note("drop")
+        current = tasks(state)
     finally:
         state.close()
     running = [
@@ -53,6 +56,7 @@ def of_video(folder: Path) -> dict[str, Any]:
         if run["state"] == "running" and pid is not None
     ]
     failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
+    results = sorted(folder.glob("dubbed.*.mp4"))
     line |= {
         "drop": drop,
         "done": sum(run["state"] == "ran" for run in runs.values()),
@@ -60,7 +64,8 @@ def of_video(folder: Path) -> dict[str, Any]:
         "waiting": [],
         "failed": failed,
         "edited": edits,
-        "results": [str(path) for path in sorted(folder.glob("dubbed.*.mp4"))],
+        "results": [str(path) for path in results],
+        "lips": _lips(folder, {task: runs[task] for task in runs.keys() & current}, results),
     }
     if whole and pid is None:
         return line | {"state": "done"}
@@ -75,6 +80,14 @@ def of_video(folder: Path) -> dict[str, Any]:
     if built and not line["waiting"]:
         return line | {"state": "done"}  # saved anew with the same bytes
     return line | {"state": "changed" if built else "unfinished"}
+
+
+def _lips(folder: Path, runs: Mapping[str, Mapping[str, Any]], results: Sequence[Path]) -> dict[str, Shares]:
+    try:
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        return lips(runs, plan, [path.name.split(".")[1] for path in results])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # no plan, or one that a hand broke: the state says so
 
 
 def _waiting(folder: Path, running: set[str], failed: set[str]) -> Iterator[Mapping[str, Any]]:

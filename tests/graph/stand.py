@@ -18,7 +18,7 @@ from dubd.graph.video import Video
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.scheduler import Capacity, Scheduler
 from dubd.schedule.ticket import Ticket
-from dubd.stages.job import Outcome
+from dubd.stages.job import Facts, Outcome
 
 RULE = """
 languages: {source: en, target: es}
@@ -35,6 +35,7 @@ class Stand:
         self.segments = segments
         self.ran: list[str] = []
         self.fail: dict[str, DubdError] = {}
+        self.facts: dict[str, Facts] = {}  # by stage
         self.during: Callable[[Ticket], None] = lambda _: None
         self.delay = 0.0
         self._guard = threading.Lock()
@@ -58,7 +59,7 @@ class Stand:
             return self.fail[ticket.task]
         for name, path in ticket.outputs.items():
             Path(path).write_text(self.content(ticket, name), encoding="utf-8")
-        return {"stand": True}
+        return self.facts.get(ticket.stage, {"stand": True})
 
     def content(self, ticket: Ticket, name: str) -> str:
         if ticket.stage == "plan":
@@ -68,7 +69,8 @@ class Stand:
         seen = [f"{k}={Path(p).read_text(encoding='utf-8')}" for k, p in sorted(ticket.inputs.items())]
         seen += [Path(p).read_text(encoding="utf-8") for paths in ticket.lists.values() for p in paths]
         params = json.dumps(dict(ticket.params), sort_keys=True)
-        return hashlib.sha256(f"{name}{ticket.stage}{params}{seen}".encode()).hexdigest() + "\n"
+        digest = hashlib.sha256(f"{name}{ticket.stage}{params}{seen}".encode()).hexdigest()
+        return json.dumps({"stand": digest}) + "\n"
 
 
 def plan(segments: int) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def test_the_page_escapes_what_people_say() -> None:
         "seconds": 0.0,
         "engines": {"lipsync": None},
         "stages": {},
-        "dubs": [{"language": "es", "figures": figures([spoken], []), "lines": [spoken]}],
+        "dubs": [{"language": "es", "figures": figures([spoken], []), "lines": [spoken], "lips": None}],
+        "state": "done",
         "edited": [],
         "failed": [],
     }
