@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dubd.cli.chosen import chosen, complete
-from dubd.cli.console import clock, complain, console, say, show_json
+from dubd.cli.console import clock, console, name_in, say, show_json
 from dubd.errors import DubdError
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_GOES_ON = {"unfinished": "not finished; go on with", "changed": "something changed since; build it with"}
 
 
 def report(
@@ -35,26 +37,30 @@ def report(
     if json:
         show_json(data)
         return
-    source = data["source"]
-    if source:
-        say(
-            f"{data['video']}: {source['seconds']:.1f} s, {source['width']}x{source['height']}, rule {data['rule']}",
-            "bold",
-        )
+    say(_heading(data), "bold")
+    for fault in data["failed"]:
+        say(f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}", "red")
+    if data["state"] in _GOES_ON:
+        say(f"{_GOES_ON[data['state']]}: dubd run {data['video']}", "yellow")
     out = console()
     for dub in data["dubs"]:
         if dub["lines"]:
             out.print(_lines(dub))
-        out.print(_figures(dub["figures"]))
+            out.print(_figures(dub["figures"]))
         lips = f", {said(dub['lips'])}" if dub["lips"] else ""
-        say(f"{dub['file'] or 'not finished yet'}{lips}")
-    out.print(_stages(data["stages"]))
+        say(f"{dub['file'] or dub['language'] + ': no dub yet'}{lips}")
+    if data["stages"]:
+        out.print(_stages(data["stages"]))
     for stage, engine in data["engines"].items():
         say(f"{stage}: {engine['name']}, {engine['summary']} ({engine['licence']})" if engine else f"{stage}: none")
-    for fault in data["failed"]:
-        complain(DubdError.from_json(fault))
     if (folder / HTML).exists():
         say(f"{folder / HTML}")
+
+
+def _heading(data: Mapping[str, Any]) -> str:
+    source = data["source"]
+    known = f" {source['seconds']:.1f} s, {source['width']}x{source['height']}," if source else ""
+    return f"{data['video']}: {data['state']},{known} rule {data['rule']}"
 
 
 def _table(title: str, *columns: str) -> Table:

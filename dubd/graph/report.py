@@ -15,9 +15,11 @@ from dubd.errors import DubdError, Exit
 from dubd.graph import timing
 from dubd.graph.lips import Shares, lips
 from dubd.graph.report_page import page
-from dubd.graph.state import State
+from dubd.graph.settled import untouched
+from dubd.graph.state import State, owner
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
+from dubd.graph.why import why
 
 JSON = "report.json"
 HTML = "report.html"
@@ -61,12 +63,14 @@ def report(folder: Path) -> dict[str, Any]:
             if newer and (folder / newer_path(path, newer)).exists()
         ]
         drop = state.note("drop")
+        whole, built = untouched(state), state.note("settled") is not None
     finally:
         state.close()
     plan = VideoTasks(video).read_plan()
     seconds = _clock(plan)
     languages = video.rule.languages
     shares = _lips(video, runs, plan)
+    failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
     return {
         "dubd": __version__,
         "video": video.id,
@@ -84,10 +88,19 @@ def report(folder: Path) -> dict[str, Any]:
             for target in languages.target
         ],
         "edited": [{"artifact": path, "newer": newer} for path, newer in edited],
-        "failed": [
-            {"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]
-        ],
+        "failed": failed,
+        "state": "done" if whole else _state(folder, failed=bool(failed), built=built),
     }
+
+
+def _state(folder: Path, *, failed: bool, built: bool) -> str:
+    if owner(folder) not in (None, os.getpid()):
+        return "building"
+    if failed:
+        return "failed"
+    if not why(folder):
+        return "done"
+    return "changed" if built else "unfinished"
 
 
 def write(folder: Path) -> None:

@@ -69,10 +69,14 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"<h2>Dub: {escape(dub['language'])}</h2>"
         if dub["lips"]:
             yield f'<p class="{"bad" if not dub["lips"]["changed"] else "soft"}">{escape(said(dub["lips"]))}</p>'
-        yield from _cards(dub["figures"])
-        yield from _picture(dub["lines"])
-        yield from _lines(dub["lines"])
-    yield from _stages(report)
+        if dub["lines"]:
+            yield from _cards(dub["figures"])
+            yield from _picture(dub["lines"])
+            yield from _lines(dub["lines"])
+        else:
+            yield '<p class="soft">Nothing is spoken yet.</p>'
+    if report["stages"]:
+        yield from _stages(report)
     yield from _engines(report["engines"])
     yield '<p class="under">The speech of the dub is synthetic. '
     yield f"Made by dubd {escape(report['dubd'])} on the {escape(report['device']).upper()}.</p>"
@@ -80,10 +84,11 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _under(report: Mapping[str, Any]) -> str:
-    source = report["source"]
+    source, state = report["source"], "" if report["state"] == "done" else f"{escape(report['state'])}, "
     if source is None:
-        return f"rule {escape(report['rule'])}"
+        return f"{state}rule {escape(report['rule'])}"
     return (
+        f"{state}"
         f"{_time(source['seconds'])} at {source['width']} × {source['height']}, {report['segments']} "
         f"segment{'s' if report['segments'] != 1 else ''}, rule {escape(report['rule'])}, "
         f"{report['seconds']:.1f} s of work"
