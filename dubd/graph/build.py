@@ -7,6 +7,7 @@ touched file is hashed once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -241,9 +242,13 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             self._tell(node.task, "failed", error=error)
 
     def _fail(self, node: ExecNode, error: DubdError, seconds: float, why: str) -> None:
+        state = self._state(node.task.name)
+        source = node.task.meta["ticket"].inputs.get("source")
+        if error.file and source and os.path.abspath(error.file) == os.path.abspath(source):
+            with suppress(DubdError):
+                error.file = state.note("drop") or error.file  # the name that the user knows
         self.failed.append((node.task.name, error))
         self._handle_task_error(node, StageFailed(str(error)))
-        state = self._state(node.task.name)
         with suppress(DubdError):  # the disk may be full or gone: the failure is told all the same
             state.ran(node.task.name, "failed", seconds, why, error, {})
         self._tell(node.task, "failed", seconds=seconds, why=why, error=error)

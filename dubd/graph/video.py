@@ -101,17 +101,20 @@ class Video:
         Errors: DubdError(Exit.INPUT) where the source was overwritten or is gone.
         """
         path = self.folder / self.source
-        if not path.exists():
-            raise DubdError("its source is gone", file=path, remedy="drop the video again", exit=Exit.INPUT)
         state = State(self.folder)
         try:
-            intact = _intact(state, path)
-            drop = state.note("drop")
+            drop = state.note("drop") or str(path)
+            there = path.exists()
+            intact = there and _intact(state, path)
         finally:
             state.close()
+        if not there:
+            raise DubdError(
+                f"its source {drop} is gone", file=self.folder, remedy="drop the video again", exit=Exit.INPUT
+            )
         if not intact:
             raise DubdError(
-                f"its source {drop or path} was overwritten",
+                f"its source {drop} was overwritten",
                 file=self.folder,
                 remedy="drop it again; the new film is a video of its own",
                 exit=Exit.INPUT,

@@ -159,8 +159,6 @@ class VideoBuild:
                 self._state.remove(task)
 
     def _heard(self, event: Event) -> None:
-        if event.error and event.error.file == str(self.video.folder / self.video.source):
-            event.error.file = self._state.note("drop") or event.error.file  # the name that the user knows
         if event.state in ("ran", "failed"):
             at = time.strftime("%Y-%m-%d %H:%M:%S")
             said = f"{event.why}{f' | {event.error}' if event.error else ''}"

@@ -124,3 +124,12 @@ def test_with_the_daemon_at_work_nothing_is_built_twice(home: Home, clips: Path)
     assert runs["assemble"] == 1
     assert set(runs.values()) == {1}, runs
     assert ran(doit(home)) == []
+
+
+def test_a_bad_source_is_named_as_it_was_dropped(home: Home, clips: Path) -> None:
+    assert home.dubd("run", clips / "text.mp4").returncode == 4
+    (folder,) = home.videos()
+    for lines in (doit(home, code=1), home.dubd("status").stdout.splitlines()):
+        text = "\n".join(lines)
+        assert str(clips / "text.mp4") in text
+        assert str(folder / "source.mp4") not in text
