@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -22,7 +23,8 @@ class Exit(IntEnum):
 class DubdError(Exception):
     """A fault that a person can act on.
 
-    `reason` says what is wrong, `file` and `stage` where, `remedy` what to do about it.
+    `reason` says what is wrong, `file` and `stage` where, `remedy` what to do about it. `also` are further faults
+    of the same thing: a rule file may have several.
     """
 
     def __init__(
@@ -33,18 +35,24 @@ class DubdError(Exception):
         stage: str | None = None,
         remedy: str = "",
         exit: Exit = Exit.FAILED,
+        also: Sequence[DubdError] = (),
     ) -> None:
         self.reason = reason
         self.file = None if file is None else str(file)
         self.stage = stage
         self.remedy = remedy
         self.exit = exit
+        self.also = tuple(also)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.file, self.stage) if part)
         line = f"{where}: {self.reason}" if where else self.reason
         return f"{line}; {self.remedy}" if self.remedy else line
+
+    def each(self) -> tuple[DubdError, ...]:
+        """This fault and the further ones, a line each."""
+        return (self, *self.also)
 
     def to_json(self) -> dict[str, object]:
         """The form in which a worker hands an error over its pipe, and `--json` prints it."""

@@ -177,7 +177,8 @@ class Bars(Board):
 
     def fault(self, error: DubdError) -> None:
         """Above the bars."""
-        self._progress.console.print(f"[bold red]dubd:[/] {_plain(str(error))}", soft_wrap=True)
+        for each in error.each():
+            self._progress.console.print(f"[bold red]dubd:[/] {_plain(str(each))}", soft_wrap=True)
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The bar goes, the paths stay."""

@@ -28,16 +28,17 @@ def say(text: str, style: str = "") -> None:
 
 
 def complain(error: DubdError) -> None:
-    """One line on standard error; the remedy stands out on a terminal."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.text import Text
+    """One line a fault on standard error; the remedy stands out on a terminal."""
+    for each in error.each():
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.text import Text
 
-        head = str(DubdError(error.reason, file=error.file, stage=error.stage))
-        line = Text.assemble(("dubd: ", "bold red"), head, (f"; {error.remedy}" if error.remedy else "", "cyan"))
-        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
-    else:
-        print(f"dubd: {error}", file=sys.stderr, flush=True)
+            head = str(DubdError(each.reason, file=each.file, stage=each.stage))
+            line = Text.assemble(("dubd: ", "bold red"), head, (f"; {each.remedy}" if each.remedy else "", "cyan"))
+            Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+        else:
+            print(f"dubd: {each}", file=sys.stderr, flush=True)
 
 
 def show_json(data: Any, *, line: bool = False) -> None:

@@ -42,8 +42,10 @@ def status(
         for line in _lines(each):
             say(f"  {line}")
     for drop in found["drops"]:
-        fault = DubdError.from_json(drop["error"]) if drop["error"] else None
-        say(f"{drop['file']}: {fault or 'in the inbox, not taken yet: dubd watch'}", "red" if fault else "")
+        for fault in [drop["error"], *drop["also"]] if drop["error"] else ():
+            say(f"{drop['file']}: {DubdError.from_json(fault)}", "red")
+        if not drop["error"]:
+            say(f"{drop['file']}: in the inbox, not taken yet: dubd watch")
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
     elif video is None:

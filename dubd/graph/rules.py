@@ -207,9 +207,10 @@ def check(path: Path, *, ready: bool = True) -> tuple[Rule | None, list[DubdErro
 
 
 def load(path: Path, *, ready: bool = True) -> Rule:
-    """The rule in `path`. Errors: DubdError(Exit.RULE), one line with file:line, stage and remedy."""
+    """The rule in `path`. Errors: DubdError(Exit.RULE), file:line, stage and remedy; `also` has further faults."""
     rule, faults = check(path, ready=ready)
     if rule is None:
+        faults[0].also = tuple(faults[1:])
         raise faults[0]
     return rule
 

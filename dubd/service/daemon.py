@@ -161,8 +161,9 @@ class Daemon:
     def _refuse(self, path: Path, error: DubdError) -> None:
         if error.exit == Exit.WORKSPACE:
             self._later[path] = self._now() + _DISK
-        if self._told.get(path) != str(error):
-            self._told[path] = str(error)
+        text = "\n".join(map(str, error.each()))
+        if self._told.get(path) != text:
+            self._told[path] = text
             self._tell(News("refused", path, error=error))
 
     def _look(self, now: float) -> None:

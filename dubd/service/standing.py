@@ -72,7 +72,8 @@ def of_video(folder: Path) -> dict[str, Any]:
     try:
         line["waiting"] = list(_waiting(folder, {run["task"] for run in running}, {fault["task"] for fault in failed}))
     except DubdError as error:
-        return line | {"state": "broken", "failed": [*failed, {"task": folder.name, **error.to_json()}]}
+        broken = [{"task": folder.name, **each.to_json()} for each in error.each()]
+        return line | {"state": "broken", "failed": [*failed, *broken]}
     if pid is not None:
         return line | {"state": "building"}
     if failed:
@@ -110,6 +111,7 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
             continue
         try:
             rule = rules.for_drop(path, folders.inbox)
-            yield {"file": str(path), "rule": rule.name, "error": None}
+            yield {"file": str(path), "rule": rule.name, "error": None, "also": []}
         except DubdError as error:
-            yield {"file": str(path), "rule": None, "error": error.to_json()}
+            also = [each.to_json() for each in error.also]
+            yield {"file": str(path), "rule": None, "error": error.to_json(), "also": also}

@@ -122,6 +122,15 @@ class TestBadInput:
         (line,) = lines_of(done)
         assert f"{rule}:4: speak: unknown key 'vioce'; did you mean voice?" in line
 
+    def test_a_rule_with_two_faults_has_a_line_for_each(self, home: Home, clips: Path) -> None:
+        rule = home.root / "rules" / "quick.yaml"
+        rule.write_text("default: true\nlanguages: {source: en}\nclyp: 3\n")
+        shutil.copy(clips / "talk.mp4", home.root / "inbox")
+        told = lines_of(home.dubd("run", clips / "talk.mp4"))
+        assert [line.split(": ")[1] for line in sorted(told)] == [f"{rule}:2", f"{rule}:3"]
+        assert set(lines_of(home.dubd("watch", "--until-idle", "--settle", "0.1"))) == set(told)
+        assert [f"dubd: {line.partition(': ')[2]}" for line in home.dubd("status").stdout.splitlines()[:2]] == told
+
     def test_a_workspace_that_cannot_be_made(self, home: Home, clips: Path) -> None:
         done = home.dubd("run", clips / "talk.mp4", environ={"DUBD_WORKSPACE": "/dev/null/no"})
         assert done.returncode == 5

@@ -13,6 +13,7 @@ from dubd.graph import report
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
 from dubd.service.daemon import Daemon, News
+from dubd.service.standing import standing
 from tests.graph.stand import Desk
 
 
@@ -206,3 +207,18 @@ class TestOneVideosFault:
         assert not (first / "dubbed.es.mp4").exists()
         (second,) = [folder for folder in watch.desk.folders.workspace.glob("talk-*") if folder != first]
         assert (second / "dubbed.es.mp4").exists()
+
+
+def test_every_fault_of_a_rule_is_told_once(watch: Watch) -> None:
+    (watch.desk.folders.rules / "lite.yaml").write_text("languages: {source: en}\nclyp: 3\ndefault: true\n")
+    watch.idle()
+    (news,) = watch.told("refused")
+    assert news.error is not None
+    said = [str(fault) for fault in news.error.each()]
+    assert len(said) == 2
+    assert any("lite.yaml:1: " in line and "target is missing" in line for line in said)
+    assert any("lite.yaml:2: unknown key 'clyp'; did you mean clip?" in line for line in said)
+    (drop,) = standing(watch.desk.folders)["drops"]
+    assert [str(DubdError.from_json(fault)) for fault in (drop["error"], *drop["also"])] == said
+    watch.look()
+    assert len(watch.told("refused")) == 1
