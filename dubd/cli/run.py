@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +112,7 @@ class _Run:
     def _build(self, videos: list[Video]) -> None:
         from dubd.graph.video_build import VideoBuild
         from dubd.schedule.scheduler import LocalExecutor, Scheduler
+        from dubd.schedule.stopping import stopping
         from dubd.service.fault import fault_of
 
         with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
@@ -194,21 +194,3 @@ class _Run:
 def _close(builds: list[VideoBuild]) -> None:
     for build in builds:
         build.close()
-
-
-@contextmanager
-def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, the first SIGINT or SIGTERM calls `stop`; a second one ends the process as it always does."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def once(number: int, frame: object) -> None:  # noqa: ARG001
-        signal.signal(number, before[signal.Signals(number)])
-        stop()
-
-    for number in before:
-        signal.signal(number, once)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -29,9 +29,9 @@ def watch(
     folder in the inbox, else the match of a rule, else the default rule.
     """
     from dubd.cli.board import board
-    from dubd.cli.run import stopping
     from dubd.folders import Folders
     from dubd.schedule.scheduler import LocalExecutor
+    from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
 
     folders = Folders.find()

@@ -5,10 +5,9 @@ Wired by `[tool.doit.plugins]` in pyproject.toml; dodo.py takes its tasks from `
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,6 +25,7 @@ from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video, videos
 from dubd.schedule.scheduler import LocalExecutor, Scheduler
+from dubd.schedule.stopping import stopping
 
 
 def creators(folders: Folders, root: Path) -> dict[str, Callable[[], Any]]:
@@ -135,11 +135,11 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         with LocalExecutor(logs, slots) as executor:
             scheduler = Scheduler(executor)
 
-            def stop(*_: object) -> None:
+            def stop() -> None:
                 build.stop()
                 scheduler.wake()
 
-            with _signals(stop):
+            with stopping(stop):
                 try:
                     build.start()
                     scheduler.add(build)
@@ -159,21 +159,3 @@ def _video(task: str) -> str:
 
 def _no_listener(event: Event) -> None:
     """doit's reporter has said it."""
-
-
-@contextmanager
-def _signals(stop: Callable[..., None]) -> Iterator[None]:
-    """SIGTERM and SIGINT end the build after what runs now; a second one ends it at once."""
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def once(number: int, frame: object) -> None:
-        signal.signal(number, before[number])
-        stop(number, frame)
-
-    for number in before:
-        signal.signal(number, once)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
-Interval = tuple[float, float]
+from dubd.media.timeline import Span, union
 
 FAST = 1.2  # tempo above which speech sounds hurried (VideoLingo's and VoiceStudio's "accept" limit)
 
@@ -28,7 +28,7 @@ TARGETS: Mapping[str, float] = {
 2023, 319 h of human dubs) is why small timing errors weigh less than hurried speech."""
 
 
-def figures(lines: Sequence[Mapping[str, Any]], heard: Sequence[Interval]) -> dict[str, Any]:
+def figures(lines: Sequence[Mapping[str, Any]], heard: Sequence[Span]) -> dict[str, Any]:
     """The figures of one dub, from the lines of speech.json and the source's utterances (s, programme clock).
 
     `overlap` is the intersection of source and dubbed speech over their union; errors are in seconds,
@@ -55,9 +55,9 @@ def figures(lines: Sequence[Mapping[str, Any]], heard: Sequence[Interval]) -> di
     }
 
 
-def overlap(one: Sequence[Interval], other: Sequence[Interval]) -> float | None:
+def overlap(one: Sequence[Span], other: Sequence[Span]) -> float | None:
     """Intersection over union of two sets of stretches; None where both are empty."""
-    first, second = _merged(one), _merged(other)
+    first, second = union(one), union(other)
     both = sum(
         max(0.0, min(end, other_end) - max(start, other_start))
         for start, end in first
@@ -72,16 +72,6 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     if not values:
         return None
     return round(sorted(values)[max(0, ceil(share * len(values)) - 1)], 3)
-
-
-def _merged(stretches: Sequence[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
-    for start, end in sorted(stretches):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _jump(lines: Sequence[Mapping[str, Any]]) -> float | None:

@@ -6,7 +6,7 @@ takes no more memory than a minute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,13 +17,12 @@ import soundfile
 from scipy.ndimage import uniform_filter1d
 
 from dubd.errors import DubdError
+from dubd.media.timeline import Span
 
 RATE = 48_000  # samples a second
 
 Background = Literal["duck", "keep", "none"]
 Samples = npt.NDArray[np.float32]
-Span = tuple[float, float]
-"""(start, end) in seconds on the programme clock."""
 
 DEPTH = 16.0  # dB the original gives way: between the 14 and 18 that dubs with no stems use
 ATTACK, RELEASE = 0.020, 0.350  # s, of a ducking compressor for speech
@@ -43,17 +42,6 @@ class Piece:
     speech: Path
     first_sample: int
     samples: int
-
-
-def merge(spans: Iterable[Span]) -> list[Span]:
-    """The union of spans, in order, those that touch joined."""
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def ducking(spans: Sequence[Span], first_sample: int, samples: int) -> Samples:

@@ -10,6 +10,9 @@ from typing import Final
 
 SAMPLE_RATE: Final = 48_000
 
+Span = tuple[float, float]
+"""(start, end) in seconds on the programme clock."""
+
 BROADCAST_RATES: Final = tuple(
     Fraction(*pair)
     for pair in (
@@ -68,6 +71,17 @@ class Clock:
         """The stretches between frame numbers in rising order, the first and the last boundary included."""
         for first, end in pairwise(boundaries):
             yield Stretch(first, end - first, self.sample_at(first), self.samples(end - first, first))
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The union of spans, in order, those that touch joined."""
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def nearest_broadcast_rate(rate: Fraction) -> Fraction:

@@ -17,7 +17,7 @@ from dubd.errors import DubdError
 from dubd.media import mastering, mix, subtitles
 from dubd.media.languages import alpha3
 from dubd.media.mux import Programme, Track, mux
-from dubd.media.timeline import SAMPLE_RATE
+from dubd.media.timeline import SAMPLE_RATE, union
 from dubd.stages.job import Facts, Job, one_by_one
 
 
@@ -36,7 +36,7 @@ def run(job: Job) -> Facts:
         mix.Piece(audio, speech, segment["first_sample"], segment["samples"])
         for audio, speech, segment in zip(job.lists["audios"], job.lists["speeches"], params["segments"], strict=True)
     ]
-    spans = mix.merge((item["start"], item["end"]) for item in (*heard, *lines))
+    spans = union((item["start"], item["end"]) for item in (*heard, *lines))
     channels, samples = mix.count_channels(pieces), params["samples"]
 
     dubbed = job.outputs["dubbed"]

@@ -57,10 +57,6 @@ def test_segments_join_in_the_ramp_as_one_stretch() -> None:
     assert np.array_equal(joined, mix.ducking(spans, 0, 2 * RATE))
 
 
-def test_spans_that_meet_are_one() -> None:
-    assert mix.merge([(3, 4), (0, 1), (0.5, 2), (2, 2.5)]) == [(0, 2.5), (3, 4)]
-
-
 @pytest.mark.parametrize(
     ("background", "within", "outside"), [("duck", LOW, 1.0), ("keep", 1.0, 1.0), ("none", 0.0, 0.0)]
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dubd.media.timeline import BROADCAST_RATES, Clock, nearest_broadcast_rate
+from dubd.media.timeline import BROADCAST_RATES, Clock, nearest_broadcast_rate, union
 
 RATES = st.one_of(
     st.sampled_from(BROADCAST_RATES),
@@ -46,3 +46,7 @@ class TestClock:
     def test_a_rate_of_nothing_is_refused(self) -> None:
         with pytest.raises((ValueError, ZeroDivisionError)):
             Clock.of("0/0")
+
+
+def test_spans_that_meet_are_one() -> None:
+    assert union([(3, 4), (0, 1), (0.5, 2), (2, 2.5)]) == [(0, 2.5), (3, 4)]
