@@ -55,14 +55,17 @@ def _tell(verdict: Verdict) -> None:
     for reason in verdict.reasons:
         say(f"  {reason}")
     for root in verdict.waits_for:
-        say(f"  waits for {root.task}: {'; '.join(root.reasons)}")
+        say(f"  waits for {root.task}: {root.reasons[0]}")
+        for reason in root.reasons[1:]:
+            say(f"    and {reason}")
 
 
 def _last(verdict: Verdict) -> str:
     if not verdict.last or not verdict.last.get("at"):
         return ""
     at = datetime.fromtimestamp(float(verdict.last["at"])).strftime("%Y-%m-%d %H:%M")
-    why_then = f", because: {verdict.last['why']}" if verdict.last.get("why") else ""
+    first, more, _ = str(verdict.last.get("why") or "").partition("; ")  # --json has all of them
+    why_then = f", because: {first}{', ...' if more else ''}" if first else ""
     return f" (last {verdict.last['state']} {at} in {clock(float(verdict.last['seconds']))}{why_then})"
 
 

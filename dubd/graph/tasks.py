@@ -43,12 +43,19 @@ def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
         for part in sorted(old.keys() | new.keys()):
             yield from _differences(f"{name}.{part}" if name else part, old.get(part), new.get(part))
     else:
-        yield f"{name.removeprefix('params.').replace('engine.params.', '')}: {_short(old)} -> {_short(new)}"
+        was, now = (json.dumps(value, ensure_ascii=False) for value in (old, new))
+        same = next((at for at, pair in enumerate(zip(was, now, strict=False)) if pair[0] != pair[1]), len(was))
+        short = (shortened(text, same) for text in (was, now))
+        yield f"{name.removeprefix('params.').replace('engine.params.', '')}: {' -> '.join(short)}"
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def shortened(text: str, at: int, most: int = 60) -> str:
+    """A text of `most` characters at most with what is around `at`; an ellipsis stands for what is left out."""
+    if len(text) <= most:
+        return text
+    start = min(max(0, at - most // 3), len(text) - most)
+    cut = text[start : start + most]
+    return f"{'…' if start else cut[0]}{cut[1:-1]}{'…' if start + most < len(text) else cut[-1]}"
 
 
 class VideoTasks:
