@@ -48,7 +48,7 @@ def run(
 
 
 class _Run:
-    """One `dubd run`: `exit` is the code of the first thing that went wrong."""
+    """One `dubd run`: `exit` is the code of the first fault that is shown, whichever video it is of."""
 
     def __init__(self, folders: Folders, board: Board, jobs: int | None) -> None:
         self.folders, self.board, self.jobs = folders, board, jobs
@@ -145,8 +145,9 @@ class _Run:
 
         def hear(event: Event) -> None:
             self.board.hear(video.folder, event)
-            if event.state == "failed":
+            if event.state == "failed" and event.error:
                 self._told.add((video.folder, event.task))
+                self._remember(event.error)
             if event.stage == "plan" and event.state in ("ran", "skipped"):
                 tasks = [VideoTasks(video).plan(), *VideoTasks(video).rest()]
                 self.board.know(video.folder, {task.name: task.meta["ticket"].stage for task in tasks if task.meta})
@@ -177,8 +178,7 @@ class _Run:
             for task, untold in build.failed:
                 if (folder, task) not in self._told:  # a fault of the whole build: no task has told it
                     untold.file = untold.file or str(folder)
-                    self.board.fault(untold)
-            self._remember(build.failed[0][1])
+                    self._fault(untold)
             self.board.failed(folder, [error for _, error in build.failed], seconds)
         else:
             self.board.built(folder, results(build.video), seconds, changed_lips(build.video))

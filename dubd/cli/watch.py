@@ -58,7 +58,7 @@ def watch(
 
 
 class _Teller:
-    """Puts the daemon's news on the board; `exit` is the code of the first thing that went wrong."""
+    """Puts the daemon's news on the board; `exit` is the code of the first fault that is shown."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -70,8 +70,9 @@ class _Teller:
         from dubd.graph.report import changed_lips, results
         from dubd.graph.tasks import VideoTasks
 
-        if news.error:
-            self.exit = self.exit or news.error.exit
+        error = news.event.error if news.event and news.event.state == "failed" else news.error
+        if error:
+            self.exit = self.exit or error.exit
         if news.event:
             self._board.hear(news.path, news.event)
             if news.video and news.event.stage == "plan" and news.event.state in ("ran", "skipped"):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,10 +16,12 @@ import typer
 
 from dubd.cli.board import Board
 from dubd.cli.run import _Run
-from dubd.errors import Exit
+from dubd.errors import DubdError, Exit
 from dubd.graph import video_build
 from dubd.graph.build import Listener
 from dubd.graph.video import Video
+from dubd.schedule import scheduler
+from dubd.schedule.ticket import Ticket
 from tests.graph.stand import Desk
 
 
@@ -24,6 +30,13 @@ def film(path: Path, seconds: int) -> None:
     picture = ("-f", "lavfi", "-i", f"testsrc2=size=64x48:rate=10:duration={seconds}")
     tone = ("-f", "lavfi", "-i", f"sine=duration={seconds}")
     subprocess.run(["ffmpeg", "-v", "error", "-y", *picture, *tone, "-preset", "ultrafast", path], check=True)
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -110,3 +123,36 @@ def test_a_build_that_cannot_be_made_keeps_no_other_back(
     said = capsys.readouterr().err
     assert "nobody foresaw this" in said
     assert "other.mp4: plan: " in said  # it is text, and its plan has said so
+
+
+def test_the_code_is_that_of_the_first_fault_that_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """talk fails before other does, and its build comes to its end after other's."""
+    talk, other = desk.claim(), desk.folders.inbox / "other.mp4"
+    over = threading.Event()
+
+    def during(ticket: Ticket) -> None:
+        if ticket.task.endswith("000/translate") and talk.id in ticket.task:
+            desk.stand.fail[ticket.task] = DubdError("no words", exit=Exit.INPUT)
+        elif ticket.task.startswith("plan:other"):
+            wait_for(lambda: "no words" in "".join(said))
+            desk.stand.fail[ticket.task] = DubdError("no disk", exit=Exit.WORKSPACE)
+        elif ticket.task == f"{talk.id}:001/lipsync":
+            assert over.wait(30)
+
+    class Told(Board):
+        def fault(self, error: DubdError) -> None:
+            said.append(str(error))
+
+        def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:  # noqa: ARG002
+            ended.append(folder)
+            over.set()
+
+    said: list[str] = []
+    ended: list[Path] = []
+    desk.stand.during = during
+    monkeypatch.setattr(scheduler, "LocalExecutor", lambda *_: nullcontext(desk.stand))
+    with pytest.raises(typer.Exit) as left:
+        _Run(desk.folders, Told(), 1).all([str(other), str(desk.source)], None, None)
+    assert ["no words" in said[0], "no disk" in said[1]] == [True, True]
+    assert ended[-1] == talk.folder
+    assert left.value.exit_code == Exit.INPUT
