@@ -107,7 +107,9 @@ class _Run:
         if rule.clip and (clip or name):  # before anything is changed: the build that is there may be a good one
             require_clip(path, rule.clip.model_dump(), Exit.USAGE if clip else Exit.INPUT)
         insist = name is not None or clip is not None  # what is asked for now goes before an edited rule.yaml
-        return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
+        video = Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
+        video.require_source()
+        return video
 
     def _build(self, videos: list[Video]) -> None:
         from dubd.graph.video_build import VideoBuild

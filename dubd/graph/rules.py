@@ -18,7 +18,7 @@ from dubd.errors import DubdError, Exit
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
 
-__all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "with_clip"]
+__all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "require_recogniser", "with_clip"]
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -151,7 +151,7 @@ class _Check:
     def languages(self, rule: Rule) -> None:
         """Let each engine say whether it can do the pair, once the names are known to be right."""
         for stage, chosen in rule.stages:
-            if not chosen.on or self.faults:
+            if not chosen.on or self.faults or stage == "transcribe":  # a sidecar may stand in for a recogniser
                 continue
             engine = registry.find(stage, chosen.engine)
             for target in rule.languages.target:
@@ -213,6 +213,20 @@ def load(path: Path, *, ready: bool = True) -> Rule:
         faults[0].also = tuple(faults[1:])
         raise faults[0]
     return rule
+
+
+def require_recogniser(rule: Rule, video: Path) -> None:
+    """Refuse a video without subtitles whose language the rule's recogniser lacks. Errors: DubdError(Exit.RULE)."""
+    chosen = rule.stages.transcribe
+    engine = registry.find("transcribe", chosen.engine)
+    if any(engine.refuses(rule.languages.source, target) for target in rule.languages.target):
+        raise DubdError(
+            f"{chosen.engine} cannot recognise {rule.languages.source!r}",
+            file=video,
+            stage="transcribe",
+            remedy=f"name an engine that can in the rule {rule.name}, or put {video.stem}.srt beside the video",
+            exit=Exit.RULE,
+        )
 
 
 class Rules:

@@ -51,10 +51,13 @@ class Video:
         hand stays, and the newer one is put beside it as `rule.new.yaml`; where the caller insists the newer
         one counts, and the edited one is kept as `rule.old.yaml`. Edited subtitles stay likewise. The source
         is taken last: a kill before that leaves the drop where it is, to be claimed again.
-        Errors: DubdError where the drop cannot be read or the workspace cannot be written.
+        Errors: DubdError where the drop cannot be read, nothing can tell what is said in it, or the workspace
+        cannot be written.
         """
         folder = folders.workspace / f"{slug(source.stem)}-{content_key(source)}"
         linked = f"source{source.suffix.lower()}"
+        if subtitles is None and not any((folder / name).exists() for name in SUBTITLES):
+            rules.require_recogniser(rule, source)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             state = State(folder)
@@ -98,7 +101,8 @@ class Video:
     def require_source(self) -> None:
         """Refuse to build from another film than the one that was claimed: a hard link follows what it links.
 
-        Errors: DubdError(Exit.INPUT) where the source was overwritten or is gone.
+        Errors: DubdError(Exit.INPUT) where the source was overwritten or is gone; Exit.RULE where its subtitles
+        went and the rule's recogniser lacks its language.
         """
         path = self.folder / self.source
         state = State(self.folder)
@@ -119,6 +123,8 @@ class Video:
                 remedy="drop it again; the new film is a video of its own",
                 exit=Exit.INPUT,
             )
+        if self.subtitles is None:
+            rules.require_recogniser(self.rule, Path(drop))
 
 
 def videos(workspace: Path) -> Iterator[Path]:

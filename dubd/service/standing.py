@@ -15,7 +15,7 @@ from dubd.graph.promote import beside_name
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, owner
 from dubd.graph.video import videos
-from dubd.service.inbox import VIDEO
+from dubd.service.inbox import VIDEO, subtitles_beside
 
 
 def standing(folders: Folders) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _waiting(folder: Path, running: set[str], failed: set[str]) -> Iterator[Mapp
 
 def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
     """Videos in the inbox that have no folder in the workspace yet, with the fault that keeps them out, if any."""
-    from dubd.graph.rules import Rules
+    from dubd.graph.rules import Rules, require_recogniser
 
     rules = Rules(folders.rules)
     for path in sorted(folders.inbox.rglob("*")):
@@ -111,6 +111,8 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
             continue
         try:
             rule = rules.for_drop(path, folders.inbox)
+            if subtitles_beside(path) is None:
+                require_recogniser(rule, path)
             yield {"file": str(path), "rule": rule.name, "error": None, "also": []}
         except DubdError as error:
             also = [each.to_json() for each in error.also]

@@ -9,9 +9,9 @@ import pytest
 
 from dubd.errors import DubdError, Exit
 from dubd.graph import video as module
-from dubd.graph.rules import load
+from dubd.graph.rules import Rule, load
 from dubd.graph.video import Video, videos
-from dubd.service.standing import of_video
+from dubd.service.standing import of_video, standing
 
 from .stand import Desk
 
@@ -158,3 +158,37 @@ def test_an_insisted_rule_counts_and_the_edited_one_is_kept(desk: Desk) -> None:
     assert "es+f2" in path.read_text()
     assert (video.folder / "rule.old.yaml").read_text() == edited
     assert not (video.folder / "rule.new.yaml").exists()
+
+
+class TestAForeignLanguage:
+    """The recogniser that is embedded hears English only."""
+
+    @pytest.fixture
+    def rule(self, desk: Desk) -> Rule:
+        path = desk.folders.rules / "lite.yaml"
+        path.write_text(path.read_text().replace("source: en, target: es", "source: es, target: en"))
+        return load(path, ready=False)
+
+    def test_a_sidecar_stands_in_for_the_recogniser(self, desk: Desk, rule: Rule) -> None:
+        video = Video.claim(desk.source, rule, desk.folders, sidecar(desk, "uno"))
+        assert video.rule.languages.source == "es"
+        video.require_source()
+
+    def test_without_one_it_is_refused_before_it_has_a_folder(self, desk: Desk, rule: Rule) -> None:
+        with pytest.raises(DubdError) as refused:
+            Video.claim(desk.source, rule, desk.folders)
+        assert refused.value.exit == Exit.RULE
+        assert str(refused.value) == (
+            f"{desk.source}: transcribe: pocketsphinx cannot recognise 'es'; "
+            "name an engine that can in the rule lite, or put talk.srt beside the video"
+        )
+        assert not list(desk.folders.workspace.iterdir())
+        (drop,) = standing(desk.folders)["drops"]
+        assert drop["error"]["reason"] == refused.value.reason
+
+    def test_one_that_goes_is_missed_before_anything_is_built(self, desk: Desk, rule: Rule) -> None:
+        path = sidecar(desk, "uno")
+        video = Video.claim(desk.source, rule, desk.folders, path)
+        (video.folder / "subtitles.srt").unlink()
+        with pytest.raises(DubdError, match="cannot recognise"):
+            Video.open(video.folder).require_source()
