@@ -14,6 +14,7 @@ from shutil import which
 from typing import Any, Final
 
 from dubd.engines.contract import Engine, Sentence, Translation
+from dubd.engines.numerals import localised
 from dubd.engines.placeholders import Shielded, shield
 
 _MODES: Final = Path("/usr/share/apertium/modes")
@@ -49,7 +50,7 @@ class Apertium(Engine[Sentence, Translation]):
     @classmethod
     def revision(cls) -> str:
         """That of the code here, and the content of all installed language data."""
-        return f"2-{_installed()}"
+        return f"3-{_installed()}"
 
     @classmethod
     def missing(cls) -> str | None:
@@ -101,7 +102,8 @@ def _translate(sentences: Sequence[Sentence], route: tuple[str, ...]) -> list[Tr
         mode = _mode(source, target)
         if mode is None:
             raise ValueError(Apertium.refuses(source, target))
-        stages.append(_whole(held, stages[-1], mode))
+        made = _whole(held, stages[-1], mode)
+        stages.append([localised(text, source, target) for text in made])
     last = zip(sentences, held, stages[-2], stages[-1], strict=True)
     return [
         Translation(
