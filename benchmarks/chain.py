@@ -4,13 +4,15 @@
 
 VIDEO (default: the shipped sample) is looped to each length and built with the default rule in a fresh
 workspace. Real time is 1.0; memory is the peak of the sum over all processes of the run (PSS, so shared
-pages count once). Start-up of the workers is within the wall time.
+pages count once), also in each quarter of the run: what grew with the length would rise from one to the
+next. Start-up of the workers is within the wall time; processor time is that of the whole run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -49,18 +51,27 @@ def memory(pid: int) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
 
 
-def build(video: Path, workspace: Path) -> tuple[float, float]:
-    """Seconds of wall time and peak memory in MiB of one `dubd run`."""
-    began, peak = time.monotonic(), 0
+def build(video: Path, workspace: Path) -> tuple[float, float, list[float]]:
+    """One `dubd run`: seconds of wall and of processor time, and the peak memory in MiB of each quarter of it."""
+    began, taken = time.monotonic(), [0]
+    spent = processor_time()
     environment = {**os.environ, "DUBD_WORKSPACE": str(workspace)}
     command = [sys.executable, "-m", "dubd", "run", str(video)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            peak = max(peak, sum(map(memory, family(process.pid))))
+            taken.append(sum(map(memory, family(process.pid))))
             time.sleep(0.5)
     if process.returncode:
         sys.exit(f"the build ended with exit code {process.returncode}")
-    return time.monotonic() - began, peak / 1024
+    quarter = -(-len(taken) // 4)
+    peaks = [max(taken[at : at + quarter]) / 1024 for at in range(0, len(taken), quarter)]
+    return time.monotonic() - began, processor_time() - spent, peaks
+
+
+def processor_time() -> float:
+    """Seconds, user and system, of all children that have ended, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -75,11 +86,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             clip = Path(folder, "clip.mp4")
             loop(asked.video, seconds, clip)
-            wall, peak = build(clip, Path(folder, "workspace"))
+            wall, spent, peaks = build(clip, Path(folder, "workspace"))
+        peak = max(peaks)
         first = first or peak
+        quarters = " ".join(f"{each:.0f}" for each in peaks)
         print(
-            f"{seconds:6.0f} s: {wall:7.1f} s wall, {wall / seconds:5.2f} x real time, "
-            f"peak {peak:6.0f} MiB, {peak / first:4.2f} x the first",
+            f"{seconds:6.0f} s: {wall:7.1f} s wall, {wall / seconds:5.2f} x real time, {spent:6.1f} s of a processor, "
+            f"peak {peak:5.0f} MiB ({peak / first:4.2f} x the first), by quarters {quarters}",
             flush=True,
         )
 
