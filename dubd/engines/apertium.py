@@ -54,7 +54,8 @@ class Apertium(Engine[Sentence, Translation]):
 
     @classmethod
     def missing(cls) -> str | None:
-        return None if which("apertium") and _mode("en", "es") else "apt-get install apertium-eng-spa"
+        there = which("apertium") and which("lt-proc") and _mode("en", "es")
+        return None if there else "apt-get install apertium-eng-spa"
 
     @classmethod
     def refuses(cls, source: str, target: str) -> str | None:

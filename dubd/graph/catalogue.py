@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 VERSIONS: Final[dict[str, int]] = {
-    "plan": 1,
+    "plan": 2,
     "extract": 2,
     "transcribe": 1,
     "voice": 1,

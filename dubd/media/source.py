@@ -45,6 +45,13 @@ class Scan:
         return Fraction((len(self.times) - 1) / span).limit_denominator(100_000) if span > 0 else _STILL
 
     @property
+    def usual(self) -> Fraction:
+        """Frames a second by the steps near the usual one: their mean, since times may be whole milliseconds."""
+        steps = np.diff(self.times)
+        near = steps[np.abs(steps / np.median(steps) - 1) < 0.25]
+        return Fraction(1 / float(near.mean())).limit_denominator(100_000)
+
+    @property
     def variable(self) -> bool:
         """True where more than 1 % of the frames, and more than one, stay a quarter longer or shorter than usual."""
         steps = np.diff(self.times)
@@ -137,15 +144,14 @@ def rate(stream: Mapping[str, Any], seen: Scan) -> Fraction:
     if seen.variable:
         if _SLOWEST <= nominal <= 60 and average <= nominal * Fraction(101, 100) and nominal <= 2 * average:
             return nominal
-        steps = np.diff(seen.times)
-        usual = steps[np.abs(steps / np.median(steps) - 1) < 0.25]  # their mean, since times may be whole milliseconds
-        return nearest_broadcast_rate(Fraction(1 / float(usual.mean())))
-    if abs(nominal / average - 1) < Fraction(1, 100) and nominal <= _FASTEST:
+        return nearest_broadcast_rate(seen.usual)
+    # The usual rate, not the average: frames that are missing in one place make no other rate of all the rest.
+    if abs(nominal / seen.usual - 1) < Fraction(1, 100) and nominal <= _FASTEST:
         return nominal
-    near = nearest_broadcast_rate(average)
-    if abs(near / average - 1) < Fraction(1, 100):
+    near = nearest_broadcast_rate(seen.usual)
+    if abs(near / seen.usual - 1) < Fraction(1, 100):
         return near
-    return Fraction(average).limit_denominator(1001) if average <= _FASTEST else Fraction(60)
+    return seen.usual.limit_denominator(1001) if seen.usual <= _FASTEST else Fraction(60)
 
 
 def picture_end(stream: Mapping[str, Any], seen: Scan, frame_rate: Fraction) -> float:

@@ -175,6 +175,20 @@ class TestContainers:
             made, _ = planned(make(tmp_path / f"{len(fps)}{fps[0]}.mp4", 2, fps=fps))
             assert made["picture"]["rate"] == rate
 
+    @pytest.mark.parametrize(("fps", "rate"), [("25", "25/1"), ("30000/1001", "30000/1001")])
+    def test_frames_that_are_missing_in_one_place_change_no_rate(self, tmp_path: Path, fps: str, rate: str) -> None:
+        whole = make(tmp_path / "whole.mkv", 4, fps=fps)
+        path = tmp_path / "gap.mkv"
+        gap = "select='not(between(n,40,54))'"
+        ffmpeg.run(
+            ["-i", ffmpeg.url(whole), "-vf", gap, "-fps_mode", "passthrough", "-c:a", "copy", ffmpeg.url(path)],
+            stage=None,
+            file=path,
+        )
+        made, _ = planned(path)
+        assert made["picture"]["rate"] == rate
+        assert abs(made["frames"] - 4 * Fraction(rate)) < 2
+
 
 class TestRefusals:
     def test_empty(self, tmp_path: Path) -> None:
