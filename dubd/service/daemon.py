@@ -30,7 +30,7 @@ from dubd.graph.video_build import VideoBuild
 from dubd.schedule.scheduler import Executor, Scheduler
 from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
-from dubd.service.signature import Signature, by_hand, signature
+from dubd.service.signature import Signature, by_hand, of_video, signature
 
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 _BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
@@ -176,7 +176,7 @@ class Daemon:
         for folder in videos(self.folders.workspace):
             if folder in self._building or folder in self._later or self.stopping:
                 continue
-            current = signature(folder)
+            current = of_video(folder)
             known = self._known.get(folder)
             if known == current:
                 self._moving.pop(folder, None)
@@ -240,7 +240,7 @@ class Daemon:
         """
         build, seconds = building.build, self._now() - building.began
         first = folder not in self._known
-        after = signature(folder)
+        after = of_video(folder)
         try:
             if building.worked or failed:
                 report.write(folder)

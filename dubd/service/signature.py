@@ -1,4 +1,4 @@
-"""What a video's folder looked like at a glance, and whether a hand has changed it since."""
+"""What a video is made of at a glance, and whether a hand has changed it since."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dubd.graph.promote import beside_name, edited
 from dubd.graph.state import State
+from dubd.graph.video import Video
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -36,8 +37,22 @@ def signature(folder: Path) -> Signature:
     return tuple(sorted(found))
 
 
+def of_video(folder: Path) -> Signature:
+    """The signature of a video's folder, and of its rule's glossary, which may lie anywhere."""
+    return tuple(sorted({*signature(folder), *_glossary(folder)}))
+
+
+def _glossary(folder: Path) -> Signature:
+    try:
+        path = Video.open(folder).rule.stages.translate.glossary
+        stat = path.stat() if path else None
+    except Exception:  # whatever is wrong with the rule, its build says it
+        return ()
+    return ((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns),) if stat else ()
+
+
 def by_hand(folder: Path, before: Signature, after: Signature) -> bool:
-    """Whether anything but the machine's own artifacts changed between two looks at a video's folder."""
+    """Whether anything but the machine's own artifacts changed between two looks at a video."""
     changed = {path for path, *_ in set(before) ^ set(after)}
     if not changed or not folder.is_dir():
         return False

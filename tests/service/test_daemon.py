@@ -120,6 +120,20 @@ class TestAgain:
         assert [str(news.error) for news in watch.told("failed") if "while it was being used" in str(news.error)]
         assert len(watch.told("built")) == 1
 
+    def test_an_edited_glossary_is_taken_up_wherever_it_lies_and_though_the_drop_is_gone(self, watch: Watch) -> None:
+        desk = watch.desk
+        glossary = desk.root / "words.csv"
+        edit(glossary, "dub,doblar\n")
+        rule = f"languages: {{source: en, target: es}}\nstages: {{translate: {{glossary: {glossary}}}}}\n"
+        edit(desk.source.with_suffix(".yaml"), rule)
+        watch.idle()
+        desk.source.unlink()
+        watch.idle()
+        watch.ran()
+        edit(glossary, "dub,doblaje\n")
+        watch.look()
+        assert "000/translate" in watch.ran()
+
 
 class TestOneVideosFault:
     """Each time a second video is dubbed as if nothing had happened."""
