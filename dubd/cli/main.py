@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import os
 import sys
 from typing import Annotated
@@ -14,6 +15,8 @@ from dubd.cli import doctor, report, rules, run, status, watch, why
 from dubd.cli.console import complain
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
+
+_LOG = 1 << 20  # bytes of dubd.log before it is begun anew; the last one is kept as dubd.log.1
 
 app = typer.Typer(
     name="dubd",
@@ -68,7 +71,9 @@ def _keep_tracebacks() -> None:
     log = logging.getLogger("dubd")
     folder = Folders.find().workspace / ".log"
     if folder.is_dir() and os.access(folder, os.W_OK):
-        handler: logging.Handler = logging.FileHandler(folder / "dubd.log", encoding="utf-8", delay=True)
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            folder / "dubd.log", maxBytes=_LOG, backupCount=1, encoding="utf-8", delay=True
+        )
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
     else:
         handler = logging.NullHandler()
