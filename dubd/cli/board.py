@@ -53,8 +53,12 @@ class Board:
             self.line(f"{folder.name} {name}: {clock(event.seconds)}, {event.why}{_forecast(course)}")
         elif event.state == "failed" and event.error:
             self.fault(event.error)
-        elif event.state == "progress" and time.monotonic() - self._last.get(folder, 0.0) >= _EVERY:
-            self.line(f"{folder.name} {name}: {event.fraction:.0%} of it{_forecast(course)}")
+        elif (
+            event.state == "progress"
+            and event.fraction < 1
+            and time.monotonic() - self._last.get(folder, 0.0) >= _EVERY
+        ):
+            self.line(f"{folder.name} {name}: {event.fraction:.0%} done{_forecast(course)}")
         else:
             return
         self._last[folder] = time.monotonic()
@@ -72,6 +76,12 @@ class Board:
         self.courses.pop(folder, None)
         for file in files:
             self.line(f"{file} ({clock(seconds)}){changed(file, lips)}", "bold green")
+
+    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:  # noqa: ARG002
+        """A video was found up to date."""
+        self.courses.pop(folder, None)
+        for file in files:
+            self.line(f"up to date: {file}{changed(file, lips)}")
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """A video could not be finished; each error was shown when it happened."""
@@ -103,6 +113,10 @@ class Lines(Board):
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The video's own line: its task is the video."""
+        self._close(folder, "done", files, seconds, lips=lips)
+
+    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+        """The video's own line: it is done, though nothing ran."""
         self._close(folder, "done", files, seconds, lips=lips)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
@@ -185,6 +199,11 @@ class Bars(Board):
         self._drop(folder)
         super().built(folder, files, seconds, lips)
 
+    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+        """The bar that skipped tasks have drawn goes."""
+        self._drop(folder)
+        super().current(folder, files, seconds, lips)
+
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The bar goes."""
         self._drop(folder)
@@ -210,7 +229,7 @@ def changed(file: Path, lips: Mapping[str, Shares]) -> str:
 
 def _forecast(course: Course) -> str:
     left = course.remaining
-    return f"; {course.fraction:.0%}, ETA {clock(left)}" if left else ""
+    return f"; the video {course.fraction:.0%}, {clock(left)} to go" if left else ""
 
 
 def _plain(text: str) -> str:

@@ -166,22 +166,21 @@ class _Run:
         from dubd.service.fault import fault_of
 
         folder = build.video.folder
-        settled = build.settled
+        settled, failed = build.settled, list(build.failed)
         try:
             build.close()
+            if self.stopped and not settled:
+                self.board.line(f"{folder.name}: stopped; what is finished stays, run it again to go on", "yellow")
+                return
+            write(folder)
         except Exception as error:  # the folder was removed, the disk is full
-            self._fault(fault_of(error, folder))
-            return
-        if self.stopped and not settled:
-            self.board.line(f"{folder.name}: stopped; what is finished stays, run it again to go on", "yellow")
-            return
-        write(folder)
-        if build.failed:
-            for task, untold in build.failed:
-                if (folder, task) not in self._told:  # a fault of the whole build: no task has told it
-                    untold.file = untold.file or str(folder)
-                    self._fault(untold)
-            self.board.failed(folder, [error for _, error in build.failed], seconds)
+            failed.append(("close", fault_of(error, folder)))
+        for task, fault in failed:
+            if (folder, task) not in self._told:  # a fault of the whole build: no task has told it
+                fault.file = fault.file or str(folder)
+                self._fault(fault)
+        if failed:
+            self.board.failed(folder, [fault for _, fault in failed], seconds)
         else:
             self.board.built(folder, results(build.video), seconds, changed_lips(build.video))
 

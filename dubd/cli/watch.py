@@ -51,8 +51,8 @@ def watch(
         shown.line(f"watching {folders.inbox}; no GPU is used: every engine runs on the CPU")
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)
-    if daemon.stopping:
-        say("stopped; what is finished stays" if not json else "")
+    if daemon.stopping and not json:
+        say("stopped; what is finished stays")
     if teller.exit and until_idle:
         raise typer.Exit(int(teller.exit))
 
@@ -66,7 +66,6 @@ class _Teller:
 
     def tell(self, news: News) -> None:
         """One piece of news."""
-        from dubd.cli.board import changed
         from dubd.graph.report import changed_lips, results
         from dubd.graph.tasks import VideoTasks
 
@@ -86,8 +85,6 @@ class _Teller:
         elif news.build and news.kind == "built":
             self._board.built(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
         elif news.build and news.kind == "current":
-            lips = changed_lips(news.build.video)
-            for file in results(news.build.video):
-                self._board.line(f"up to date: {file}{changed(file, lips)}")
-        elif news.build:
-            self._board.failed(news.path, [error for _, error in news.build.failed], news.seconds)
+            self._board.current(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
+        elif news.kind == "failed":
+            self._board.failed(news.path, news.failed, news.seconds)

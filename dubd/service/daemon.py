@@ -45,6 +45,7 @@ class News:
     path: Path  # the drop, or the video's folder
     event: Event | None = None
     error: DubdError | None = None
+    failed: tuple[DubdError, ...] = ()  # all that a build failed of, its closing and its report included
     build: VideoBuild | None = None
     video: Video | None = None  # that of a task, as its build read it
     seconds: float = 0.0
@@ -92,6 +93,7 @@ class Daemon:
         self._later: dict[Path, float] = {}
         self._soon: set[Path] = set()  # those of `_later` that need nobody's help
         self._told: dict[Path, str] = {}
+        self._done: set[Path] = set()  # told to be built or up to date
         self._rule_files = signature(folders.rules)
 
     def stop(self) -> None:
@@ -157,6 +159,7 @@ class Daemon:
         if video.folder not in before:
             self._tell(News("claimed", path))
         self._known.pop(video.folder, None)
+        self._told.pop(video.folder, None)
 
     def _refuse(self, path: Path, error: DubdError) -> None:
         if error.exit == Exit.WORKSPACE:
@@ -173,7 +176,12 @@ class Daemon:
             self._soon.discard(path)
             self.inbox.again(path)
             self._known.pop(path, None)
-        for folder in videos(self.folders.workspace):
+        folders = list(videos(self.folders.workspace))
+        for path in (self._known.keys() | self._moving.keys()) - set(folders):
+            self._known.pop(path, None)
+            self._moving.pop(path, None)  # a removed folder never comes to rest
+            self._done.discard(path)
+        for folder in folders:
             if folder in self._building or folder in self._later or self.stopping:
                 continue
             current = of_video(folder)
@@ -184,6 +192,8 @@ class Daemon:
                 continue  # a hand edit is being saved
             else:
                 self._moving.pop(folder, None)
+                if known is not None:  # a hand changed something: whoever did it wants to hear
+                    self._told.pop(folder, None)
                 self._begin(folder, current)
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
@@ -218,6 +228,8 @@ class Daemon:
             self._building[video.folder].worked = True
         elif event.state == "failed":
             told.add(event.task)
+            if str(event.error) in self._told.get(video.folder, "").splitlines():
+                return  # tried again by itself, and failed as before
         self._tell(News("task", video.folder, event=event, video=video))
 
     def _end_builds(self) -> None:
@@ -239,7 +251,6 @@ class Daemon:
         or the failure would come twice.
         """
         build, seconds = building.build, self._now() - building.began
-        first = folder not in self._known
         after = of_video(folder)
         try:
             if building.worked or failed:
@@ -250,20 +261,22 @@ class Daemon:
             stale = False
         self._known[folder] = building.before if stale else after
         if failed:
+            self._done.discard(folder)
             self._failed(folder, building, failed, seconds)
             return
         self._told.pop(folder, None)
         if building.worked:
             self._tell(News("built", folder, build=build, seconds=seconds))
-        elif first:
+        elif folder not in self._done:
             self._tell(News("current", folder, build=build, seconds=seconds))
+        self._done.add(folder)
 
     def _failed(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]], seconds: float) -> None:
         if any(error.reason == MOVED for _, error in failed):
             self._again(folder, _BUSY, soon=True)
         elif any(error.exit == Exit.WORKSPACE for _, error in failed):
             self._again(folder, _DISK)
-        text = "\n".join(str(error) for _, error in failed)
+        text = "\n".join(sorted(str(error) for _, error in failed))
         if self._told.get(folder) == text:
             return
         self._told[folder] = text
@@ -271,7 +284,8 @@ class Daemon:
             if task not in building.told:  # a fault of the whole build: no task has told it
                 error.file = error.file or str(folder)
                 self._tell(News("refused", folder, error=error))
-        self._tell(News("failed", folder, error=failed[0][1], build=building.build, seconds=seconds))
+        faults = tuple(error for _, error in failed)
+        self._tell(News("failed", folder, error=faults[0], failed=faults, seconds=seconds))
 
     def _watch(self) -> _Watch:
         return _Watch([self.folders.inbox, self.folders.rules, self.folders.workspace], self._wake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,11 +15,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from dubd.cli.board import Board
+from dubd.cli.board import Board, Lines
 from dubd.cli.run import _Run
 from dubd.errors import DubdError, Exit
 from dubd.graph import video_build
-from dubd.graph.build import Listener
+from dubd.graph.build import Event, Listener
 from dubd.graph.video import Video
 from dubd.schedule import scheduler
 from dubd.schedule.ticket import Ticket
@@ -156,3 +157,39 @@ def test_the_code_is_that_of_the_first_fault_that_is_shown(desk: Desk, monkeypat
     assert ["no words" in said[0], "no disk" in said[1]] == [True, True]
     assert ended[-1] == talk.folder
     assert left.value.exit_code == Exit.INPUT
+
+
+def test_a_build_that_cannot_be_closed_has_its_line_and_keeps_no_other_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(build: video_build.VideoBuild) -> None:
+        real(build)
+        if build.video.title == "talk":
+            raise OSError(28, "No space left on device")
+
+    real = video_build.VideoBuild.close
+    monkeypatch.setattr(video_build.VideoBuild, "close", broken)
+    monkeypatch.setattr(scheduler, "LocalExecutor", lambda *_: nullcontext(desk.stand))
+    with pytest.raises(typer.Exit) as left:
+        _Run(desk.folders, Lines(), 1).all([str(desk.source), str(desk.folders.inbox / "other.mp4")], None, None)
+    assert left.value.exit_code == Exit.WORKSPACE
+    said = capsys.readouterr()
+    own = [line for line in map(json.loads, said.out.splitlines()) if line["stage"] == "video"]
+    states = {line["video"].partition("-")[0]: line["state"] for line in own}
+    assert states == {"talk": "failed", "other": "done"}
+    assert "no space left" in said.err
+
+
+def test_a_line_says_how_far_the_task_is_and_how_far_the_video(capsys: pytest.CaptureFixture[str]) -> None:
+    board, folder = Board(), Path("talk-1234abcd")
+    board.know(folder, {"plan:talk": "plan", "talk-1234abcd:000/faces": "faces"})
+    board.hear(folder, Event("plan:talk", "plan", "started"))
+    board.hear(folder, Event("plan:talk", "plan", "ran", seconds=1.2, why="never built"))
+    board._last.clear()
+    board.hear(folder, Event("talk-1234abcd:000/faces", "faces", "progress", fraction=0.25))
+    board._last.clear()
+    board.hear(folder, Event("talk-1234abcd:000/faces", "faces", "progress", fraction=1.0))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("talk-1234abcd plan: 1.2 s, never built; the video 11%, ")
+    assert second.startswith("talk-1234abcd 000/faces: 25% done; the video 33%, ")
+    assert second.endswith(" to go")

@@ -120,3 +120,12 @@ def test_interrupted_in_the_middle_it_keeps_what_is_finished(home: Home, clips: 
     states = {line["task"].partition(":")[2]: line["state"] for line in map(json.loads, done.stdout.splitlines())}
     assert states["000/extract"] == "skipped"
     assert states["assemble"] == "ran"
+
+
+def test_told_to_stop_it_prints_nothing_but_json(dubbed: Home) -> None:
+    process = dubbed.start("watch", "--json", "--settle", "0.2")
+    daemon = Daemon(process)
+    daemon.wait_for('"stage": "video"')
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert all(json.loads(line)["video"] for line in daemon.said)

@@ -57,8 +57,12 @@ class Watch:
     def folder(self, name: str) -> Path:
         return next(self.desk.folders.workspace.glob(f"{name}-*"))
 
-    def fail(self, task: str) -> None:
-        self.desk.stand.fail[f"{self.desk.folder.name}:{task}"] = DubdError("mumbles", stage="speak")
+    def fail(self, task: str, exit: Exit = Exit.FAILED) -> None:
+        self.desk.stand.fail[f"{self.desk.folder.name}:{task}"] = DubdError("mumbles", stage="speak", exit=exit)
+
+    def failures(self) -> list[News]:
+        """The tasks that were told to have failed."""
+        return [news for news in self.told("task") if news.event and news.event.state == "failed"]
 
 
 @pytest.fixture
@@ -133,6 +137,38 @@ class TestAgain:
         edit(glossary, "dub,doblaje\n")
         watch.look()
         assert "000/translate" in watch.ran()
+
+    def test_a_full_disk_is_told_once_and_tried_again_until_it_is_mended(self, watch: Watch) -> None:
+        watch.desk.claim()
+        watch.fail("001/speak", Exit.WORKSPACE)
+        watch.idle()
+        watch.ran()
+        watch.look()
+        watch.look()
+        assert "001/speak" in watch.ran()
+        assert len(watch.failures()) == len(watch.told("failed")) == 1
+        watch.desk.stand.fail.clear()
+        watch.look()
+        watch.look()
+        assert len(watch.told("built")) == 1
+
+    def test_a_failure_that_an_edit_did_not_mend_is_told_again(self, watch: Watch) -> None:
+        watch.desk.claim()
+        watch.fail("001/speak")
+        watch.idle()
+        edit(watch.desk.folder / "segments" / "001" / "translation.json", "corrected, in vain")
+        watch.look()
+        assert len(watch.failures()) == len(watch.told("failed")) == 2
+
+    def test_a_folder_that_is_removed_while_an_edit_in_it_settles_is_forgotten(self, watch: Watch) -> None:
+        watch.idle()
+        edit(watch.desk.folder / "segments" / "000" / "translation.json", "half of it")
+        watch.clock += 31.0
+        watch.daemon.step(0.01)
+        assert not watch.daemon.idle
+        shutil.rmtree(watch.desk.folder)
+        watch.idle()
+        assert not watch.daemon._known
 
 
 class TestOneVideosFault:
