@@ -25,9 +25,10 @@ def check(
 ) -> None:
     """Tell everything that is wrong with a rule: one line a fault, with file:line and a remedy.
 
+    A rule whose recogniser lacks the language is good for videos with subtitles alone, and says so.
     Exit code 3 where there is a fault.
     """
-    from dubd.graph.rules import Rule, Rules
+    from dubd.graph.rules import Rule, Rules, unrecognised
     from dubd.graph.rules import check as faults_of
 
     rules = Rules(Folders.find().rules)
@@ -39,11 +40,22 @@ def check(
     if not files and (clash := rules.clash()):
         found.append((rules.folder, None, [clash]))
     if json:
-        show_json([{"file": str(path), "faults": [fault.to_json() for fault in faults]} for path, _, faults in found])
+        show_json(
+            [
+                {
+                    "file": str(path),
+                    "faults": [fault.to_json() for fault in faults],
+                    "needs_subtitles": bool(rule and unrecognised(rule)),
+                }
+                for path, rule, faults in found
+            ]
+        )
     for path, rule, faults in () if json else found:
         if rule:
             languages = f"{rule.languages.source} -> {', '.join(rule.languages.target)}"
             say(f"{path}: good, {languages}{', the default' if rule.default else ''}", "green")
+            if lack := unrecognised(rule):
+                say(f"{path}: note: {lack}; each video needs subtitles beside it", "yellow")
         for fault in faults:
             complain(fault)
     if any(faults for _, _, faults in found):

@@ -43,7 +43,8 @@ def status(
             say(f"  {line}")
     for drop in found["drops"]:
         for fault in [drop["error"], *drop["also"]] if drop["error"] else ():
-            say(f"{drop['file']}: {DubdError.from_json(fault)}", "red")
+            head = "" if fault["file"] == drop["file"] else f"{drop['file']}: "
+            say(f"{head}{DubdError.from_json(fault)}", "red")
         if not drop["error"]:
             say(f"{drop['file']}: in the inbox, not taken yet: dubd watch")
     if not found["videos"] and not found["drops"]:

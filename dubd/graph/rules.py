@@ -18,7 +18,7 @@ from dubd.errors import DubdError, Exit
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
 
-__all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "require_recogniser", "with_clip"]
+__all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "require_recogniser", "unrecognised", "with_clip"]
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -215,13 +215,20 @@ def load(path: Path, *, ready: bool = True) -> Rule:
     return rule
 
 
-def require_recogniser(rule: Rule, video: Path) -> None:
-    """Refuse a video without subtitles whose language the rule's recogniser lacks. Errors: DubdError(Exit.RULE)."""
+def unrecognised(rule: Rule) -> str:
+    """Why a video needs subtitles beside it: the rule's recogniser lacks its language. Empty where it does not."""
     chosen = rule.stages.transcribe
     engine = registry.find("transcribe", chosen.engine)
     if any(engine.refuses(rule.languages.source, target) for target in rule.languages.target):
+        return f"{chosen.engine} cannot recognise {rule.languages.source!r}"
+    return ""
+
+
+def require_recogniser(rule: Rule, video: Path) -> None:
+    """Refuse a video without subtitles whose language the rule's recogniser lacks. Errors: DubdError(Exit.RULE)."""
+    if lack := unrecognised(rule):
         raise DubdError(
-            f"{chosen.engine} cannot recognise {rule.languages.source!r}",
+            lack,
             file=video,
             stage="transcribe",
             remedy=f"name an engine that can in the rule {rule.name}, or put {video.stem}.srt beside the video",

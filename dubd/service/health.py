@@ -15,7 +15,7 @@ from dubd import __version__
 from dubd.engines import registry
 from dubd.errors import DubdError
 from dubd.folders import Folders
-from dubd.graph.rules import Rules, check
+from dubd.graph.rules import Rules, check, unrecognised
 
 _LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
 
@@ -94,6 +94,10 @@ def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
         if rule:
             languages = f"{rule.languages.source} -> {', '.join(rule.languages.target)}"
             yield Finding("rule", "good", f"{rule.name}, {languages}{', the default' if rule.default else ''}")
+            if lack := unrecognised(rule):
+                yield Finding(
+                    "rule", "note", f"{rule.name}: {lack}", "put subtitles beside each video, or edit the rule"
+                )
             needed |= {(stage, chosen.engine) for stage, chosen in rule.stages if rule.default and chosen.on}
     if clash := rules.clash():
         yield Finding("rule", "bad", clash.reason, clash.remedy)
