@@ -15,16 +15,27 @@ _WRITTEN: Final = {
     True: re.compile(_NUMBER.format(group=r"\.", mark=",")),
     False: re.compile(_NUMBER.format(group=",", mark=r"\.")),
 }
+_VERSION: Final = re.compile(r"(?<!\w)(?:v\.?|versi\w+|versão|release)\s+$", re.IGNORECASE)
+_NAME: Final = re.compile(r"[\w,]\s+[A-ZÀ-Þ]\w*[a-zß-ÿ]\s+$")  # capitalised, and not the first word of a sentence
 _SWAPPED: Final = str.maketrans(".,", ",.")
 
 
 def localised(text: str, source: str, target: str) -> str:
     """`text` with numbers that stand in it as `source` writes them as `target` does (language codes).
 
-    Where the custom of one of both is not known, or it is the same, the text is as it was. Versions, times and dates
-    (2.0.1, 10:30, 3/4) are no such numbers.
+    Where the custom of one of both is not known, or it is the same, the text is as it was. Times, dates and numbers
+    of three parts (10:30, 3/4, 2.0.1) are no such numbers, and versions of two parts stay too where they can be told:
+    after a word for version, or after a capitalised name within a sentence (with Ubuntu 22.04), except in German,
+    where every noun is capitalised. At the start of a sentence a name cannot be told from any other word.
     """
     was, wanted = (language.split("-")[0].lower() for language in (source, target))
-    if (was in _COMMA and wanted in _POINT) or (was in _POINT and wanted in _COMMA):
-        return _WRITTEN[was in _COMMA].sub(lambda found: found.group().translate(_SWAPPED), text)
-    return text
+    if not ((was in _COMMA and wanted in _POINT) or (was in _POINT and wanted in _COMMA)):
+        return text
+
+    def written(found: re.Match[str]) -> str:
+        number, before = found.group(), text[: found.start()]
+        named = _VERSION.search(before) or (wanted != "de" and _NAME.search(before))
+        version = named and was in _POINT and "," not in number  # where a comma marks decimals, 1.234 is a count
+        return number if version else number.translate(_SWAPPED)
+
+    return _WRITTEN[was in _COMMA].sub(written, text)

@@ -30,6 +30,32 @@ def test_what_is_no_plain_number_stays(text: str) -> None:
     assert localised(text, "en", "es") == text
 
 
+@pytest.mark.parametrize(
+    "text", ["la versión 2.5", "Version 2.5.", "release 3.1", "con Ubuntu 22.04 y Python 3.12", "ya, Ubuntu 22.04"]
+)
+def test_a_version_of_two_parts_stays_after_a_word_for_it_or_a_name_within_a_sentence(text: str) -> None:
+    assert localised(text, "en", "es") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "written"),
+    [
+        ("Nearly 2.5", "es", "Nearly 2,5"),  # the first word of a sentence is no name yet
+        ("No. Nearly 2.5", "es", "No. Nearly 2,5"),
+        ("in Madrid 1,000", "es", "in Madrid 1.000"),
+        ("zum Preis 2.5", "de", "zum Preis 2,5"),
+        ("versus 2.5", "es", "versus 2,5"),
+        ("for USD 2.5", "es", "for USD 2,5"),
+    ],
+)
+def test_an_amount_is_no_version(text: str, target: str, written: str) -> None:
+    assert localised(text, "en", target) == written
+
+
+def test_a_point_of_a_language_that_groups_with_it_is_no_version() -> None:
+    assert localised("en Madrid 1.234 y 2,5", "es", "en") == "en Madrid 1,234 y 2.5"
+
+
 @pytest.mark.parametrize("target", ["hi", "en-GB", "qq"])
 def test_where_the_custom_is_the_same_or_not_known_nothing_changes(target: str) -> None:
     assert localised("1,000.5", "en", target) == "1,000.5"
