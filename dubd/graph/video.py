@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import unicodedata
@@ -208,23 +209,43 @@ def _link(source: Path, target: Path, *, move: bool) -> None:
 def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
     path, text = folder / RULE, rules.dump(rule)
     newer = folder / "rule.new.yaml"
+    made = _made_rules(state)
     if path.exists():
         current = path.read_text(encoding="utf-8")
-        made = state.note("rule")
         if current == text:
             newer.unlink(missing_ok=True)
-            if made != text:
-                state.set_note("rule", text)
+            if made != [text]:
+                state.set_note("rule", [text])
             return
-        if current != made and not insist:  # edited by hand
-            if text != made:
-                _replace(newer, text.encode())
-            return
-        if current != made:
-            _replace(folder / "rule.old.yaml", current.encode())
+        if current not in made:  # edited by hand
+            if not insist:
+                if made != [text]:
+                    _replace(newer, text.encode())
+                return
+            _keep_old(folder, current)
+        else:
+            made = [current]
         newer.unlink(missing_ok=True)
-    state.set_note("rule", text)
+    state.set_note("rule", [*made[-1:], text])  # both until it is written: a kill must make neither a hand's work
     _replace(path, text.encode())
+    state.set_note("rule", [text])
+
+
+def _made_rules(state: State) -> list[str]:
+    """The texts of rule.yaml that are the machine's own."""
+    made = state.note("rule") or []
+    return [made] if isinstance(made, str) else made  # one text, as it was noted once
+
+
+def _keep_old(folder: Path, edited: str) -> None:
+    """Keep an edited rule as `rule.old.yaml`, or `rule.old.2.yaml` where an earlier edit is kept already."""
+    for number in itertools.count(1):
+        kept = folder / ("rule.old.yaml" if number == 1 else f"rule.old.{number}.yaml")
+        if not kept.exists():
+            _replace(kept, edited.encode())
+            return
+        if kept.read_text(encoding="utf-8") == edited:
+            return
 
 
 def _put_subtitles(state: State, folder: Path, given: Path | None) -> None:

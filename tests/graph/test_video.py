@@ -160,6 +160,45 @@ def test_an_insisted_rule_counts_and_the_edited_one_is_kept(desk: Desk) -> None:
     assert not (video.folder / "rule.new.yaml").exists()
 
 
+def test_every_edited_rule_that_made_room_is_kept(desk: Desk) -> None:
+    path = desk.claim().folder / "rule.yaml"
+    rule = load(desk.folders.rules / "lite.yaml", ready=False)
+    edits = [f"{path.read_text()}# {word}\n" for word in ("first", "second", "third")]
+    for edited in (*edits, edits[0]):
+        path.write_text(edited)
+        Video.claim(desk.source, rule, desk.folders, insist=True)
+    names = ("rule.old.yaml", "rule.old.2.yaml", "rule.old.3.yaml")
+    assert [(desk.folder / name).read_text() for name in names] == edits
+    assert len(list(desk.folder.glob("rule.old*"))) == 3
+
+
+class TestAFullDisk:
+    """The disk is full, or the process is killed, before the newer rule is written; then there is room again."""
+
+    @pytest.fixture
+    def path(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
+        path = desk.claim().folder / "rule.yaml"
+        with monkeypatch.context() as full:
+            full.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            for voice in ("es+f2", "es+f3", "es+f4"):
+                desk.rule(voice=voice)
+                with pytest.raises(DubdError, match="no space left"):
+                    desk.claim()
+        return path
+
+    def test_the_older_rule_is_still_the_machines_own(self, desk: Desk, path: Path) -> None:
+        assert "auto" in path.read_text()
+        desk.claim()
+        assert "es+f4" in path.read_text()
+        assert not (desk.folder / "rule.new.yaml").exists()
+
+    def test_an_edit_of_it_is_a_hands_work(self, desk: Desk, path: Path) -> None:
+        path.write_text(path.read_text() + "# mine\n")
+        desk.claim()
+        assert path.read_text().endswith("# mine\n")
+        assert "es+f4" in (desk.folder / "rule.new.yaml").read_text()
+
+
 class TestAForeignLanguage:
     """The recogniser that is embedded hears English only."""
 
