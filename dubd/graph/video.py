@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,18 +52,21 @@ class Video:
         The source is hard-linked, else linked by name and read in place. A `rule.yaml` that was edited by
         hand stays, and the newer one is put beside it as `rule.new.yaml`; where the caller insists the newer
         one counts, and the edited one is kept as `rule.old.yaml`. Edited subtitles stay likewise. The source
-        is taken last: a kill before that leaves the drop where it is, to be claimed again.
+        is taken last: a kill before that leaves the drop where it is, to be claimed again. A video that nothing
+        could tell the words of is refused before its folder is touched.
         Errors: DubdError where the drop cannot be read, nothing can tell what is said in it, or the workspace
         cannot be written.
         """
         folder = folders.workspace / f"{slug(source.stem)}-{content_key(source)}"
         linked = f"source{source.suffix.lower()}"
-        if subtitles is None and not any((folder / name).exists() for name in SUBTITLES):
+        if subtitles is None and not folder.exists():
             rules.require_recogniser(rule, source)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             state = State(folder)
             try:
+                if subtitles is None and not _edited_subtitles(state, folder):
+                    rules.require_recogniser(_in_force(state, folder, rule, insist), source)
                 _put_rule(state, folder, rule, insist)
                 _put_subtitles(state, folder, subtitles)
                 if state.note("drop") != str(source):
@@ -200,10 +204,13 @@ def _link(source: Path, target: Path, *, move: bool) -> None:
         return
     try:
         os.link(source.resolve(), target)
+    except FileExistsError:
+        return  # another process claimed it meanwhile
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise
-        target.symlink_to(source.resolve())  # another file system, or links are not allowed: read in place
+        with suppress(FileExistsError):
+            target.symlink_to(source.resolve())  # another file system, or links are not allowed: read in place
 
 
 def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
@@ -231,6 +238,14 @@ def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
     state.set_note("rule", [text])
 
 
+def _in_force(state: State, folder: Path, offered: Rule, insist: bool) -> Rule:
+    """The rule that counts once `offered` was put into the folder."""
+    path = folder / RULE
+    if insist or not path.exists() or path.read_text(encoding="utf-8") in _made_rules(state):
+        return offered
+    return _rule(path)
+
+
 def _made_rules(state: State) -> list[str]:
     """The texts of rule.yaml that are the machine's own."""
     made = state.note("rule") or []
@@ -254,8 +269,8 @@ def _put_subtitles(state: State, folder: Path, given: Path | None) -> None:
     data = given.read_bytes() if given else b""
     fresh = hashlib.sha256(data).hexdigest() if given else None
     made: list[str] = state.note("subtitles") or []
-    there = {path: content.digest(str(path)) for name in SUBTITLES if (path := folder / name).exists()}
-    edited = [path for path, digest in there.items() if digest not in (*made, fresh)]
+    there = _subtitles(folder)
+    edited = _edited_subtitles(state, folder, fresh)
     newer = [folder / f"subtitles.new{path.suffix}" for path in map(Path, SUBTITLES)]
     for path in newer:
         if not edited or wanted is None or path.suffix != wanted.suffix:
@@ -273,6 +288,17 @@ def _put_subtitles(state: State, folder: Path, given: Path | None) -> None:
             path.unlink(missing_ok=True)
     if wanted and there.get(wanted) != fresh:
         _replace(wanted, data)
+
+
+def _subtitles(folder: Path) -> dict[Path, str]:
+    """The subtitles that are in the folder, with their digests."""
+    return {path: content.digest(str(path)) for name in SUBTITLES if (path := folder / name).exists()}
+
+
+def _edited_subtitles(state: State, folder: Path, fresh: str | None = None) -> list[Path]:
+    """Those that a hand wrote, which stay whatever the sidecar is; `fresh` is the digest of one."""
+    made = state.note("subtitles") or []
+    return [path for path, digest in _subtitles(folder).items() if digest not in (*made, fresh)]
 
 
 def _replace(path: Path, data: bytes) -> None:

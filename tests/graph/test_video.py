@@ -103,6 +103,20 @@ class TestTaking:
         (folder,) = videos(desk.folders.workspace)
         Video.open(folder).require_source()
 
+    @pytest.mark.parametrize("links", [True, False])
+    def test_two_processes_may_claim_one_drop(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+        link = os.link
+
+        def raced(source: Path, target: Path) -> None:
+            if links:
+                link(source, target)  # the other process is first
+                link(source, target)
+            target.symlink_to(source)
+            raise OSError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", raced)
+        desk.claim().require_source()
+
 
 class TestOverwrittenSource:
     def test_it_is_refused_and_status_goes_on(self, desk: Desk) -> None:
@@ -231,3 +245,30 @@ class TestAForeignLanguage:
         (video.folder / "subtitles.srt").unlink()
         with pytest.raises(DubdError, match="cannot recognise"):
             Video.open(video.folder).require_source()
+
+    def test_a_claim_without_the_sidecar_is_refused_and_leaves_all_as_it_was(self, desk: Desk, rule: Rule) -> None:
+        path = sidecar(desk, "uno")
+        video = Video.claim(desk.source, rule, desk.folders, path)
+        path.unlink()
+        with pytest.raises(DubdError, match="cannot recognise"):
+            Video.claim(desk.source, rule.model_copy(update={"name": "other"}), desk.folders)
+        assert (video.folder / "subtitles.srt").read_text() == "uno"
+        assert Video.open(video.folder).rule.name == "lite"
+        Video.open(video.folder).require_source()
+
+    def test_subtitles_that_a_hand_wrote_stand_in_without_a_sidecar(self, desk: Desk, rule: Rule) -> None:
+        path = sidecar(desk, "uno")
+        video = Video.claim(desk.source, rule, desk.folders, path)
+        (video.folder / "subtitles.srt").write_text("mine")
+        Video.claim(desk.source, rule, desk.folders).require_source()
+
+    def test_the_rule_that_counts_is_asked(self, desk: Desk, rule: Rule) -> None:
+        foreign = (desk.folders.rules / "lite.yaml").read_text()
+        desk.rule()
+        path = desk.claim().folder / "rule.yaml"
+        path.write_text(path.read_text() + "# mine\n")
+        Video.claim(desk.source, rule, desk.folders)
+        assert (desk.folder / "rule.new.yaml").exists()
+        path.write_text(foreign)
+        with pytest.raises(DubdError, match="cannot recognise"):
+            desk.claim()
