@@ -22,7 +22,7 @@ from dubd.graph.video import Video
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
-_OPEN = "open"  # noted while a build runs: after a kill there may be temporary files
+_OPEN = "open"  # noted while a build runs: after a kill there may be temporary files, as after it was given up
 
 
 class VideoBuild:
@@ -32,11 +32,11 @@ class VideoBuild:
     """
 
     def __init__(self, video: Video, listener: Listener) -> None:
-        self.video = video
         self._listener = listener
         self._build: Build | None = None
         self._log: Path = video.folder / "log" / "build.log"
         self._began = False
+        self._abandoned = False
         with ExitStack() as held:
             held.enter_context(owned(video.folder))
             self._shards = Shards(str(video.folder.parent))
@@ -48,6 +48,7 @@ class VideoBuild:
                 sweep(video.folder)
                 state.set_note(_OPEN, None)
             self._read = stamps(state)
+            self.video = Video.open(video.folder)  # again: a hand may have changed its rule since it was claimed
             if known := settled(state):
                 for name, stage in known.tasks:
                     listener(Event(name, stage, "skipped"))
@@ -108,6 +109,7 @@ class VideoBuild:
 
     def abandon(self, error: Exception) -> None:
         """See `Source`."""
+        self._abandoned = True
         if self._build:
             self._build.abandon(error)
 
@@ -125,7 +127,7 @@ class VideoBuild:
                 self._prune()
                 plan = {"plan.json": self._maker.plan_read}
                 settle(self._state, self._control.tasks.values(), self._read | plan)
-            if self._began:
+            if self._began and not self._abandoned:  # else what ran has left its temporary files
                 self._state.set_note(_OPEN, None)
             self._build.complete()
 

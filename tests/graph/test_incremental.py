@@ -10,7 +10,9 @@ import pytest
 
 from dubd.errors import DubdError
 from dubd.graph import content, promote
+from dubd.graph.video_build import VideoBuild
 from dubd.graph.why import why
+from dubd.schedule.scheduler import Scheduler
 
 from .stand import Desk
 
@@ -247,6 +249,28 @@ def test_a_rule_edited_during_a_build_is_heeded_by_the_next(desk: Desk) -> None:
     assert "000/speak" in desk.build()
 
 
+def test_a_rule_edited_between_claim_and_build_is_the_one_that_is_built(desk: Desk) -> None:
+    desk.build()
+    video = desk.claim()
+    rule = video.folder / "rule.yaml"
+    edit(rule, rule.read_text(encoding="utf-8").replace("auto", "es+f3"))
+    with VideoBuild(video, desk.events.append) as build:
+        scheduler = Scheduler(desk.stand)
+        scheduler.add(build)
+        scheduler.run()
+    assert "000/speak" in desk.stand.ran
+    assert why(desk.folder) == []
+
+
+def test_what_a_build_that_was_given_up_left_half_made_is_removed_by_the_next(desk: Desk) -> None:
+    with VideoBuild(desk.claim(), desk.events.append) as build:
+        build.begin(build.ready()[0].task)
+        build.abandon(RuntimeError("nobody foresaw this"))
+    assert list(desk.folder.glob(".tmp-*"))
+    desk.build()
+    assert not list(desk.folder.glob(".tmp-*"))
+
+
 def test_promotions_that_fail_again_and_again_never_look_like_a_hand_edit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +296,5 @@ def test_the_state_moves_with_the_workspace(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_build_holds_the_lock_of_its_video(desk: Desk) -> None:
-    from dubd.graph.video_build import VideoBuild
-
     with VideoBuild(desk.claim(), desk.events.append), pytest.raises(DubdError, match="is being built by process"):
         VideoBuild(desk.claim(), desk.events.append)
