@@ -61,26 +61,31 @@ def promote(state: State, outputs: Mapping[str, str], temporary: Mapping[str, st
     for name, path in temporary.items():
         if not Path(path).exists():
             raise DubdError(f"made no {Path(outputs[name]).name}", file=outputs[name], remedy="report this stage's bug")
-    beside = []
-    for name, path in temporary.items():
-        target = outputs[name]
-        fresh = content.digest(path)
-        known = state.made(target)
-        newer = beside_name(target)
-        if edited(state, target):
-            _sync(path)
-            state.set_made(target, [*known, fresh][-_KEPT:], Path(newer).name)
-            _rename(path, newer)
-            beside.append(newer)
-            continue
-        current = content.digest(target) if Path(target).exists() else None
-        state.set_made(target, [current, fresh] if current not in (None, fresh) else [fresh])
-        Path(newer).unlink(missing_ok=True)
-        if current != fresh:  # equal bytes keep their mtime
-            _sync(path)
-            _rename(path, target)
+        _sync(path)  # before the targets are looked at: it takes long, and a hand may save meanwhile
+    beside = [newer for name, path in temporary.items() if (newer := _place(state, path, outputs[name]))]
     discard(temporary)
     return beside
+
+
+def _place(state: State, path: str, target: str) -> str | None:
+    """Rename one file to its target, or beside a hand edit: then the name that it has there."""
+    fresh, newer = content.digest(path), beside_name(target)
+    while True:
+        was = content.stamp(target)
+        if edited(state, target):
+            known = dict.fromkeys((*state.made(target), fresh))
+            state.set_made(target, [*known][-_KEPT:], Path(newer).name)
+            _rename(path, newer)
+            return newer
+        current = content.digest(target) if Path(target).exists() else None
+        state.set_made(target, [current, fresh] if current not in (None, fresh) else [fresh])
+        if current == fresh:  # equal bytes keep their mtime
+            break
+        if content.stamp(target) == was:
+            _rename(path, target)
+            break
+    Path(newer).unlink(missing_ok=True)
+    return None
 
 
 def beside_name(target: str) -> str:

@@ -276,12 +276,14 @@ def test_promotions_that_fail_again_and_again_never_look_like_a_hand_edit(
 ) -> None:
     desk.build()
     translation = desk.folder / "segments/000/translation.json"
-    whole = promote._sync
+    whole = promote._rename
     for text in ("one", "two", "three"):
-        monkeypatch.setattr(promote, "_sync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        monkeypatch.setattr(
+            promote, "_rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
         edit(desk.folder / "segments/000/transcript.json", text)
         desk.build()
-    monkeypatch.setattr(promote, "_sync", whole)
+    monkeypatch.setattr(promote, "_rename", whole)
     desk.build()
     assert not translation.with_name("translation.new.json").exists()
     assert desk.build() == []
