@@ -32,7 +32,7 @@ def lips(
             changed += synced.get("changed", 0)
         else:
             if total:
-                found[language] = {"faces": round(seen / total, 3), "changed": round(changed / total, 3)}
+                found[language] = {"faces": seen / total, "changed": changed / total}  # not rounded: little is not none
     return found
 
 

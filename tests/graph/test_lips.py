@@ -40,6 +40,13 @@ def test_shares_are_those_of_all_frames(segments: list[tuple[float, int]], words
     assert said(lips(runs(*segments), plan(2), ["es"])["es"]) == words
 
 
+def test_a_face_in_one_second_of_an_hour_is_a_face() -> None:
+    hour = 360
+    segments = [(0.1, 1), *[(0.0, 0)] * (hour - 1)]
+    words = "lips changed in under 1 % of the frames, a face is in under 1 %"
+    assert said(lips(runs(*segments), plan(hour), ["es"])["es"]) == words
+
+
 def test_each_language_has_its_own_and_one_that_does_not_tell_has_none() -> None:
     known = {**runs((1.0, 125), (1.0, 125)), **runs((1.0, 25), (1.0, 25), language="fr/")}
     shares = lips(known, plan(2), ["es", "fr"])
