@@ -36,7 +36,7 @@ def changed_lips(video: Video) -> dict[str, Shares]:
     try:
         state = State(video.folder)
         try:
-            return _lips(video, state.runs(), VideoTasks(video).read_plan())
+            return _lips(video, VideoTasks(video).runs(state), VideoTasks(video).read_plan())
         finally:
             state.close()
     except DubdError:
@@ -56,7 +56,7 @@ def report(folder: Path) -> dict[str, Any]:
     video = Video.open(folder)
     state = State(folder)
     try:
-        runs = state.runs()
+        runs = VideoTasks(video).runs(state)
         edited = [
             (path, newer)
             for path, _, newer in state.all_made()

@@ -101,6 +101,11 @@ class VideoTasks:
         video = self.video
         return steps(video.rule, plan, video.source, video.subtitles, video.title)
 
+    def runs(self, state: State) -> dict[str, dict[str, Any]]:
+        """The last runs of the video's own tasks: those of a rule or a plan that it had before do not count."""
+        names = {self.plan().name, *(task.name for task in self.rest())}
+        return {task: run for task, run in state.runs().items() if task in names}
+
     def all(self, state: State) -> list[Task]:
         """Plan and rest. While the plan is missing or stale the rest is created after it has run."""
         if self.planned(state):

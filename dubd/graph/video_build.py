@@ -154,9 +154,9 @@ class VideoBuild:
         for folder in self.video.folder.glob("segments/*"):
             if folder.name not in segments and not any(path.is_file() for path in folder.rglob("*")):
                 shutil.rmtree(folder, ignore_errors=True)
-        for task in self._state.runs().keys() - self._control.tasks.keys():
+        for task, run in self._state.runs().items():
             segment = task.partition(":")[2].partition("/")[0]
-            if segment not in segments:
+            if task not in self._control.tasks and (segment not in segments or run["state"] == "failed"):
                 self._state.forget_run(task)
                 self._state.remove(task)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dubd.graph.lips import Shares, lips
 from dubd.graph.promote import beside_name
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, owner
-from dubd.graph.video import videos
+from dubd.graph.video import Video, videos
 from dubd.service.inbox import VIDEO, subtitles_beside
 
 
@@ -39,15 +40,16 @@ def of_video(folder: Path) -> dict[str, Any]:
     except DubdError as error:
         return line | {"state": "broken", "failed": [{"task": folder.name, **error.to_json()}]}
     try:
-        runs = state.runs()
         whole, built = untouched(state), state.note("settled") is not None
+        runs, current = state.runs(), tasks(state)
+        with suppress(DubdError):  # a broken rule or plan is told below
+            runs = {task: run for task, run in runs.items() if task in current} if whole else _runs(folder, state)
         edits = [
             {"artifact": path, "newer": newer}
             for path, _, newer in state.all_made()
             if newer and Path(beside_name(state.absolute(path))).exists()
         ]
         drop = state.note("drop")
-        current = tasks(state)
     finally:
         state.close()
     running = [
@@ -81,6 +83,12 @@ def of_video(folder: Path) -> dict[str, Any]:
     if built and not line["waiting"]:
         return line | {"state": "done"}  # saved anew with the same bytes
     return line | {"state": "changed" if built else "unfinished"}
+
+
+def _runs(folder: Path, state: State) -> dict[str, dict[str, Any]]:
+    from dubd.graph.tasks import VideoTasks  # as `why` below
+
+    return VideoTasks(Video.open(folder)).runs(state)
 
 
 def _lips(folder: Path, runs: Mapping[str, Mapping[str, Any]], results: Sequence[Path]) -> dict[str, Shares]:
