@@ -13,14 +13,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dubd.errors import DubdError, Exit
 
 FILE = ".state.sqlite"
 LOCK = ".lock"
+_TRIES, _PAUSE = 10, 0.01  # s
 
 _SCHEMA = """
 create table if not exists doit(task_id text primary key, task_data text) without rowid;
@@ -256,18 +257,26 @@ def owned(folder: Path) -> Iterator[None]:
             error.strerror or str(error), file=error.filename, remedy="make the workspace writable", exit=Exit.WORKSPACE
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise DubdError(
                 f"is being built by process {owner}", file=folder.name, remedy="wait for it", exit=Exit.BUSY
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _locked(lock: TextIO) -> bool:
+    """Take the lock; one who only looks (see `owner`) has it for an instant, and is waited for."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def owner(folder: Path) -> int | None:
