@@ -6,7 +6,7 @@ Wired by `[tool.doit.plugins]` in pyproject.toml; dodo.py takes its tasks from `
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,10 +27,26 @@ from dubd.graph.video import Video, videos
 from dubd.schedule.scheduler import LocalExecutor, Scheduler
 from dubd.schedule.stopping import stopping
 
+_REFUSED = "REFUSED"  # in dodo.py's namespace: the exit code of each folder that has no tasks for its fault
 
-def creators(folders: Folders, root: Path) -> dict[str, Callable[[], Any]]:
-    """A doit task creator for the plans and one per video, under the names that dodo.py's namespace needs."""
-    makers = [_tasks(folder, root) for folder in videos(folders.workspace)]
+
+def creators(folders: Folders, root: Path) -> dict[str, Any]:
+    """A doit task creator for the plans and one per video, under the names that dodo.py's namespace needs.
+
+    A folder that cannot be read is named and keeps no other back.
+    """
+    makers: list[VideoTasks] = []
+    found: dict[str, Any] = {}
+    refused: dict[str, Exit] = {}
+    for folder in videos(folders.workspace):
+        try:
+            maker = _tasks(folder, root)
+            found[f"task_{maker.video.id}"] = _creator(maker)
+            makers.append(maker)
+        except DubdError as error:
+            for each in error.each():
+                _skip(folder.name, str(each))
+            refused[folder.name] = error.exit
 
     def task_plan() -> Iterator[Task]:
         """where to cut each video"""
@@ -42,10 +58,7 @@ def creators(folders: Folders, root: Path) -> dict[str, Callable[[], Any]]:
         yield group
         yield from plans
 
-    found: dict[str, Callable[[], Any]] = {"task_plan": task_plan}
-    for maker in makers:
-        found[f"task_{maker.video.id}"] = _creator(maker)
-    return found
+    return {"task_plan": task_plan, **found, _REFUSED: refused}
 
 
 def _tasks(folder: Path, root: Path) -> VideoTasks:
@@ -58,14 +71,16 @@ def seen_from(root: Path, folder: Path) -> str:
 
 
 def _creator(maker: VideoTasks) -> Callable[[], Any]:
-    def create() -> Iterator[Task]:
-        yield from maker.rest()
-
     state = State(maker.video.folder, seen_as=maker.folder)
     try:
         planned = maker.planned(state)
     finally:
         state.close()
+    tasks = list(maker.rest()) if planned else None  # now, while a fault of the plan is this video's own
+
+    def create() -> Iterator[Task]:
+        yield from maker.rest() if tasks is None else tasks
+
     if planned:
         return create
     loader = maker.delayed()
@@ -74,7 +89,7 @@ def _creator(maker: VideoTasks) -> Callable[[], Any]:
 
 
 class Run(DoitRun):  # type: ignore[misc]  # doit has no types
-    """doit's `run` with dubd's build: -n is the number of CPU slots, busy videos are skipped and named."""
+    """doit's `run` with dubd's build: -n is the number of CPU slots; busy and faulty videos are skipped and named."""
 
     def _execute(
         self,
@@ -91,11 +106,15 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     ) -> int:
         del verbosity, force_verbosity  # stages log from processes of their own
         with ExitStack() as held:
-            tasks, busy = self._claim(held)
-            if busy and all(task.name == "plan" for task in tasks):
-                return int(Exit.BUSY)
+            tasks, refused = self._claim(held)
+            words: list[str] | None = self.sel_tasks
+            asked = [code for name, code in refused.items() if not words or _named(name, words)]
+            fault = next((code for code in asked if code != Exit.BUSY), None)
+            left = words and [word for word in words if not any(_named(name, [word]) for name in refused)]
+            if asked and (left == [] or all(task.name == "plan" for task in tasks)):
+                return int(fault or Exit.BUSY)
             control = self.control = TaskControl(tasks, auto_delayed_regex=auto_delayed_regex)
-            control.process(self.sel_tasks)
+            control.process(left)
             if single:
                 for name in control.selected_tasks:
                     task = control.tasks[name]
@@ -111,11 +130,12 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 always=always,
                 keep_going=continue_,
             )
-            return self._drive(build, num_process or None)
+            built = self._drive(build, num_process or None)
+            return int(fault or built)  # what was told first
 
-    def _claim(self, held: ExitStack) -> tuple[list[Task], list[str]]:
-        """Lock every video that has a task here; those of others are dropped, with their owner named."""
-        busy: list[str] = []
+    def _claim(self, held: ExitStack) -> tuple[list[Task], dict[str, Exit]]:
+        """Lock every video that has a task here; the others are dropped and named, each with its exit code."""
+        refused: dict[str, Exit] = dict(self.loader.namespace.get(_REFUSED, {}))
         for name in sorted({_video(task.name) for task in self.task_list} - {"plan"}):
             folder = Path(self.dep_manager.name, name)
             try:
@@ -123,12 +143,12 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 held.enter_context(owned(folder))
                 sweep(folder)
             except DubdError as error:
-                sys.stderr.write(f"skip {name}: {error.reason}{f'; {error.remedy}' if error.remedy else ''}\n")
-                busy.append(name)
-        tasks = [task for task in self.task_list if _video(task.name) not in busy]
+                _skip(name, f"{error.reason}; {error.remedy}" if error.remedy else error.reason)
+                refused[name] = error.exit
+        tasks = [task for task in self.task_list if _video(task.name) not in refused]
         for task in tasks:
-            task.task_dep = [name for name in task.task_dep if _video(name) not in busy]
-        return tasks, busy
+            task.task_dep = [name for name in task.task_dep if _video(name) not in refused]
+        return tasks, refused
 
     def _drive(self, build: Build, slots: int | None) -> int:
         logs = Path(self.dep_manager.name, ".log").absolute()
@@ -148,6 +168,15 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                     build.reporter.runtime_error(str(error))
                     build.final_result = 2
                 return build.complete()
+
+
+def _skip(name: str, why: str) -> None:
+    sys.stderr.write(f"skip {name}: {why}\n")
+
+
+def _named(video: str, words: Sequence[str]) -> bool:
+    """Whether one of the words is a task or a target of the video."""
+    return any(video in word for word in words)
 
 
 def _video(task: str) -> str:
