@@ -244,7 +244,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
     def _fail(self, node: ExecNode, error: DubdError, seconds: float, why: str) -> None:
         state = self._state(node.task.name)
         source = node.task.meta["ticket"].inputs.get("source")
-        if error.file and source and os.path.abspath(error.file) == os.path.abspath(source):
+        if error.file is None or (source and os.path.abspath(error.file) == os.path.abspath(source)):
             with suppress(DubdError):
                 error.file = state.note("drop") or error.file  # the name that the user knows
         self.failed.append((node.task.name, error))

@@ -47,4 +47,4 @@ def said(shares: Shares) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
+    return f"{share:.0%}" if share >= 0.01 else "under 1%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -296,6 +297,8 @@ class _Watch(FileSystemEventHandler):
 
     def __init__(self, folders: list[Path], wake: threading.Event) -> None:
         self._folders, self._wake = folders, wake
+        # Temporary folders come and go faster than watchdog lets go of them; that is no news to anybody.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
         self._observer = Observer()
 
     def __enter__(self) -> _Watch:

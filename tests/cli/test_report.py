@@ -33,7 +33,7 @@ def test_a_failed_video_says_what_failed_and_what_to_do(
     desk.build()
     lines = said(desk, capsys)
     assert lines[0].startswith(f"{video.id}: failed,")
-    assert lines[1] == f"failed  {named}: mumbles; speak up"
+    assert lines[1] == f"failed  {named}: {desk.source}: mumbles; speak up"
     assert not [line for line in lines if line.strip() == "Figures"]
     assert "es: no dub yet" in lines
     data = make(desk.folder)

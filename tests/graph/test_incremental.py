@@ -183,7 +183,8 @@ def test_one_failed_segment_leaves_the_others_going_and_is_tried_again(desk: Des
     assert "000/transcribe" in ran
     assert "voice" not in ran
     failed = [event for event in desk.events if event.state == "failed"]
-    assert [str(event.error) for event in failed] == ["transcribe: mumbles"]
+    told = [str(event.error) for event in failed]
+    assert told == [f"{desk.source}: transcribe: mumbles"], "the drop is named: in a queue it must be clear whose it is"
     assert {event.task.partition(":")[2] for event in desk.events if event.state == "blocked"} >= {"voice", "assemble"}
     desk.stand.fail.clear()
     ran = desk.build()

@@ -31,9 +31,9 @@ def runs(*segments: tuple[float, int], language: str = "") -> dict[str, dict[str
     ("segments", "words"),
     [
         ([(0.0, 0), (0.0, 0)], NO_FACE),
-        ([(1.0, 0), (0.6, 0)], "no lips changed, though a face is in 80 % of the frames: the picture is as it was"),
-        ([(1.0, 150), (0.0, 40)], "lips changed in 38 % of the frames, a face is in 50 %"),
-        ([(0.004, 1), (0.0, 0)], "lips changed in under 1 % of the frames, a face is in under 1 %"),
+        ([(1.0, 0), (0.6, 0)], "no lips changed, though a face is in 80% of the frames: the picture is as it was"),
+        ([(1.0, 150), (0.0, 40)], "lips changed in 38% of the frames, a face is in 50%"),
+        ([(0.004, 1), (0.0, 0)], "lips changed in under 1% of the frames, a face is in under 1%"),
     ],
 )
 def test_shares_are_those_of_all_frames(segments: list[tuple[float, int]], words: str) -> None:
@@ -43,7 +43,7 @@ def test_shares_are_those_of_all_frames(segments: list[tuple[float, int]], words
 def test_a_face_in_one_second_of_an_hour_is_a_face() -> None:
     hour = 360
     segments = [(0.1, 1), *[(0.0, 0)] * (hour - 1)]
-    words = "lips changed in under 1 % of the frames, a face is in under 1 %"
+    words = "lips changed in under 1% of the frames, a face is in under 1%"
     assert said(lips(runs(*segments), plan(hour), ["es"])["es"]) == words
 
 
