@@ -7,13 +7,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from dubd.errors import DubdError
+from dubd.schedule.admission import Capacity, Waiting, admit
 from dubd.schedule.ticket import Source, Ticket
 from dubd.schedule.workers import Heard, Pool
 from dubd.stages.job import Outcome
@@ -23,46 +24,6 @@ log = logging.getLogger("dubd.scheduler")
 _WORKERS_PER_SLOT = 6
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What may run at once: CPU slots now; VRAM leases join here."""
-
-    slots: int
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A ready ticket with its place in the queue: builds in order of age, tickets in order of readiness."""
-
-    build: int
-    place: int
-    ticket: Ticket
-
-
-def admit(
-    waiting: Sequence[Waiting], running: int, capacity: Capacity, resident: Iterable[tuple[str, ...]]
-) -> list[list[Waiting]]:
-    """The batches to start now: a pure decision.
-
-    The oldest video goes first; within it a kind whose worker is warm goes before one that must be
-    loaded (sticky stage). A batch takes tickets of one kind from any build, but never so
-    many that a free slot stays empty.
-    """
-    room = capacity.slots - running
-    warm = set(resident)
-    queued = sorted(waiting, key=lambda w: (w.build, w.ticket.kind not in warm, w.place))
-    batches: list[list[Waiting]] = []
-    while queued and len(batches) < room:
-        first = queued[0]
-        same = [w for w in queued if w.ticket.kind == first.ticket.kind]
-        share = -(-len(same) // max(1, room - len(batches)))
-        batch = same[: max(1, min(first.ticket.batch, share))]
-        taken = {id(w) for w in batch}
-        queued = [w for w in queued if id(w) not in taken]
-        batches.append(batch)
-    return batches
 
 
 class Executor(Protocol):
@@ -176,15 +137,17 @@ class Scheduler:
 
     def _start(self) -> None:
         sources = list(self._sources)
+        now = time.monotonic()
         waiting = [
-            Waiting(build, place, ticket)
+            Waiting(build, place, ticket, now)
             for build, source in enumerate(sources)
             for place, ticket in enumerate(_guarded(source, source.ready) or ())
         ]
         if not waiting:
             return
-        for batch in admit(waiting, self._running, self._executor.capacity(), self._executor.resident()):
-            owners = [(sources[w.build], w.ticket.task) for w in batch]
+        capacity, resident = self._executor.capacity(), self._executor.resident()
+        for start in admit(waiting, self._running, capacity, resident, now, lambda *_: 0):
+            owners = [(sources[w.build], w.ticket.task) for w in start.batch]
             begun = [(owner, _guarded(owner, partial(owner.begin, task))) for owner, task in owners]
             able = [(owner, ticket) for owner, ticket in begun if ticket]
             if able:

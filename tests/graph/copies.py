@@ -26,7 +26,8 @@ from dubd.graph.build import Build
 from dubd.graph.content import ContentChecker
 from dubd.graph.state import Shards, owned
 from dubd.graph.tasks import Key
-from dubd.schedule.scheduler import Capacity, Scheduler
+from dubd.schedule.admission import Capacity
+from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 

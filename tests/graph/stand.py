@@ -16,7 +16,8 @@ from dubd.graph import rules
 from dubd.graph.build import Event
 from dubd.graph.video import Video
 from dubd.graph.video_build import VideoBuild
-from dubd.schedule.scheduler import Capacity, Scheduler
+from dubd.schedule.admission import Capacity
+from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 

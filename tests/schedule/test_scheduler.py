@@ -1,4 +1,4 @@
-"""The scheduler: what `admit` decides, and that every ticket of every build is run once."""
+"""The scheduler: every ticket of every build is run once."""
 
 from __future__ import annotations
 
@@ -7,63 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from dubd.errors import DubdError
-from dubd.schedule.scheduler import Capacity, Scheduler, Waiting, admit
+from dubd.schedule.admission import Capacity
+from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
 
 def ticket(task: str, stage: str = "speak", engine: str | None = "espeak", batch: int = 1) -> Ticket:
     return Ticket(task, stage, engine, {}, {}, {}, {}, batch=batch)
-
-
-def waiting(*rows: tuple[int, str, int]) -> list[Waiting]:
-    return [Waiting(b, place, ticket(f"{b}:{place}", engine=e, batch=n)) for place, (b, e, n) in enumerate(rows)]
-
-
-def names(batches: list[list[Waiting]]) -> list[list[str]]:
-    return [[w.ticket.task for w in batch] for batch in batches]
-
-
-class TestAdmit:
-    def test_the_oldest_video_goes_first(self) -> None:
-        assert names(admit(waiting((1, "a", 1), (0, "a", 1)), 0, Capacity(1), ())) == [["0:1"]]
-
-    def test_a_warm_worker_goes_before_a_cold_one_within_a_video(self) -> None:
-        queue = waiting((0, "cold", 1), (0, "warm", 1))
-        assert names(admit(queue, 0, Capacity(1), {queue[1].ticket.kind})) == [["0:1"]]
-
-    def test_a_batch_takes_one_kind_from_several_videos(self) -> None:
-        queue = waiting((0, "a", 8), (1, "b", 8), (1, "a", 8))
-        assert names(admit(queue, 0, Capacity(1), ())) == [["0:0", "1:2"]]
-
-    def test_a_batch_leaves_work_for_every_free_slot(self) -> None:
-        queue = waiting(*[(0, "a", 8)] * 4)
-        assert [len(batch) for batch in admit(queue, 0, Capacity(2), ())] == [2, 2]
-
-    def test_a_full_house_admits_nobody(self) -> None:
-        assert admit(waiting((0, "a", 1)), 2, Capacity(2), ()) == []
-
-    @given(
-        rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.integers(1, 4)), max_size=20),
-        running=st.integers(0, 4),
-        slots=st.integers(1, 4),
-    )
-    def test_never_more_batches_than_room_never_a_ticket_twice_never_a_mixed_batch(
-        self, rows: list[tuple[int, str, int]], running: int, slots: int
-    ) -> None:
-        queue = waiting(*rows)
-        batches = admit(queue, running, Capacity(slots), ())
-        assert len(batches) <= max(0, slots - running)
-        flat = [w.ticket.task for batch in batches for w in batch]
-        assert len(flat) == len(set(flat))
-        for batch in batches:
-            assert len({w.ticket.kind for w in batch}) == 1
-            assert len(batch) <= max(w.ticket.batch for w in batch)
-        assert bool(batches) is bool(queue and running < slots)
 
 
 class Chain:
