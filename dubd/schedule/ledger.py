@@ -1,8 +1,7 @@
 """Who was promised how much of each GPU: leases that all dubd processes of the machine see, and that die with a holder.
 
-A lease is a file that its holder keeps flock'ed, in a folder for each device; whoever can lock a file has found a
-holder that died, and removes it. Records are read and written under the device's `mutex`, a flock too; the driver is
-asked outside of it, so that a driver that hangs holds up nobody else.
+A lease is a file in the device's folder, `vram/<uuid>/` (lease.py). The driver is asked before that folder's mutex is
+taken, so that a driver that hangs holds up nobody else.
 
 Nothing is ever overcommitted: with `foreign` the memory of processes that hold no lease,
     promised + foreign + asked <= total - margin
@@ -15,24 +14,20 @@ has shown, and so is, with either, the memory of a worker that just ended. That 
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
+from dubd.schedule import lease
 from dubd.schedule.gpu import Device, Gpu, GpuError
+from dubd.schedule.lease import Lease, Record
+
+__all__ = ["LAG", "MARGIN", "Held", "Lease", "Ledger", "View"]
 
 MARGIN = 512  # MiB left alone on every device: a CUDA context takes 300-400 (pytorch #20532), and it is nobody's lease
 LAG = 3.0  # s: twice what ollama finds an NVIDIA driver takes to show a change ("typical 0.5-1.5 s", server/sched.go)
-
-_RECORD = 1024  # bytes; records have one length, so that each is written whole by one call
-_WHAT = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -96,12 +91,13 @@ class Ledger:
     ) -> None:
         self.gpu, self.margin = gpu, margin
         self._folder, self._lag, self._now = folder / "vram", lag, now
+        folder.mkdir(parents=True, exist_ok=True)
 
     def view(self, uuid: str) -> View:
         """The device as it is now. GpuError where the driver does not tell."""
         reading = self._read(uuid)
-        with _mutex(self._place(uuid)) as place:
-            return self._judge(reading, list(_live(place)))
+        with lease.mutex(self._place(uuid)) as place:
+            return self._judge(reading, lease.live(place))
 
     def views(self) -> list[View | GpuError]:
         """Every device as it is now, in the driver's order, or why it cannot be told."""
@@ -122,12 +118,12 @@ class Ledger:
         reading = self._read(uuid)
         if not 0 < mib <= reading.device.total - self.margin:
             raise ValueError(f"{mib} MiB of a device where at most {reading.device.total - self.margin} can be leased")
-        with _mutex(self._place(uuid)) as place:
-            view = self._judge(reading, list(_live(place)))
+        with lease.mutex(self._place(uuid)) as place:
+            view = self._judge(reading, lease.live(place))
             if view.loading or mib > view.free:
                 return None
             return Lease(
-                place, uuid, _Record(os.getpid(), _pid_space(), mib, what[:_WHAT], self._now()), self._now, self._lag
+                place, uuid, Record(os.getpid(), lease.pid_space(), mib, what, self._now()), self._now, self._lag
             )
 
     def watch(self, uuid: str, mib: int, seconds: float = 5.0, every: float = 0.25) -> View:
@@ -159,11 +155,11 @@ class Ledger:
             device, moment, used, {pid: min(mib, after[pid]) for pid, mib in before.items() if pid in after}
         )
 
-    def _judge(self, reading: _Reading, records: list[_Record]) -> View:
+    def _judge(self, reading: _Reading, records: list[Record]) -> View:
         """Set a reading against the records. They are read after it: a holder tells before it gives memory back."""
         held, ours = [], 0
         unclaimed = dict(reading.processes or {})
-        space = _pid_space()
+        space = lease.pid_space()
         last = {record.pid: index for index, record in enumerate(records)}
         for index, record in enumerate(records):
             if reading.processes is not None and record.space == space:
@@ -178,77 +174,6 @@ class Ledger:
         return View(reading.device, tuple(held), max(0, reading.used - ours), self.margin, reading.used)
 
 
-class Lease:
-    """So many MiB of a device, promised to whoever holds this open file. Use with `with`, or hand it to a worker.
-
-    The lock belongs to the open file description: a process that was given the descriptor (pass_fds, SCM_RIGHTS) holds
-    the lease as much as we do, and goes on holding it when we close ours or die. A plain fork gives a copy away too.
-    """
-
-    def __init__(self, place: Path, uuid: str, record: _Record, now: Callable[[], float], lag: float) -> None:
-        """For `Ledger.take`, which holds the mutex. OSError where the record cannot be written."""
-        self.uuid, self.mib, self.what = uuid, record.mib, record.what
-        self._now, self._lag = now, lag
-        self._path = place / f"{secrets.token_hex(8)}.lease"
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
-        try:
-            os.fchmod(self._fd, 0o660)  # the umask is not asked: who may use the folder may use the ledger
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-            record.write(self._fd)
-        except BaseException:
-            os.unlink(self._path)
-            os.close(self._fd)
-            raise
-
-    def __enter__(self) -> Lease:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def fileno(self) -> int:
-        """The descriptor to hand on. ValueError once it is closed."""
-        if self._fd < 0:
-            raise ValueError("the lease is not held here any more")
-        return self._fd
-
-    def hand_to(self, pid: int) -> None:
-        """Record the worker, as os.getpid() gives it in our own pid namespace, as the one whose memory this is for."""
-        self._change(lambda record: replace(record, pid=pid))
-
-    def settled(self, mib: int) -> None:
-        """Say that the load is done and that the holder has at least `mib` MiB from now on, context included.
-
-        Call it after taking more, and *before* giving back: what is said here is held against the driver's view
-        where that does not tell whose memory is whose. Does nothing once the lease is gone.
-        """
-        now = self._now()
-        self._change(lambda record: record.with_settled(mib, now, self._lag))
-
-    def release(self) -> None:
-        """Close our copy of the descriptor: the lease is now its worker's alone. Safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def close(self) -> None:
-        """Give our hold back; the memory is free for others unless a worker was given the descriptor and lives."""
-        with _mutex(self._path.parent):
-            self.release()
-            _open_held(self._path)
-
-    def _change(self, how: Callable[[_Record], _Record]) -> None:
-        with _mutex(self._path.parent):
-            try:
-                fd = os.open(self._path, os.O_RDWR)  # not ours: that may be closed, the worker holding its own
-            except FileNotFoundError:
-                return
-            try:
-                how(_Record.read(fd)).write(fd)
-            finally:
-                os.close(fd)
-
-
 @dataclass(frozen=True)
 class _Reading:
     """What the driver said: MiB in use, and at least so many by each process where it tells, not before `moment`."""
@@ -257,78 +182,3 @@ class _Reading:
     moment: float
     used: int
     processes: Mapping[int, int] | None
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What a lease's file says: `space` the holder's pid namespace, `settled` what it has had (MiB) since when (s)."""
-
-    pid: int
-    space: int
-    mib: int
-    what: str
-    since: float
-    settled: tuple[tuple[int, float], ...] = ()
-
-    def surely(self, moment: float) -> int:
-        """MiB that the holder has had at `moment` and ever since: the least of what it said of that time."""
-        known = max((index for index, (_, since) in enumerate(self.settled) if since <= moment), default=None)
-        return 0 if known is None else min(mib for mib, _ in self.settled[known:])
-
-    def with_settled(self, mib: int, now: float, lag: float) -> _Record:
-        """Add what the holder has now, and forget what can not matter to any reading yet to come."""
-        said = [*self.settled, (mib, now)]
-        old = [index for index, (_, since) in enumerate(said) if since <= now - 2 * lag]
-        return replace(self, settled=tuple(said[max(old, default=0) :][-_KEPT:]))
-
-    def write(self, fd: int) -> None:
-        text = json.dumps([self.pid, self.space, self.mib, self.what, self.since, self.settled])
-        os.pwrite(fd, text.encode().ljust(_RECORD), 0)
-
-    @classmethod
-    def read(cls, fd: int) -> _Record:
-        pid, space, mib, what, since, settled = json.loads(os.pread(fd, _RECORD, 0))
-        return cls(pid, space, mib, what, since, tuple((mib, since) for mib, since in settled))
-
-
-_KEPT = 16  # settled amounts
-
-
-def _live(place: Path) -> Iterator[_Record]:
-    """The records of leases that someone holds; those that nobody holds are removed."""
-    for entry in sorted(os.listdir(place)):
-        if entry.endswith(".lease") and (record := _open_held(place / entry)):
-            yield record
-
-
-def _open_held(path: Path) -> _Record | None:
-    """The record of a lease that someone holds, None where nobody does: it is then removed. Under the mutex."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        os.unlink(path)
-        return None
-    except BlockingIOError:
-        return _Record.read(fd)
-    finally:
-        os.close(fd)
-
-
-def _pid_space() -> int:
-    """Which pid namespace ours is: a pid of another one means another process."""
-    return os.stat("/proc/self/ns/pid").st_ino
-
-
-@contextmanager
-def _mutex(place: Path) -> Iterator[Path]:
-    place.mkdir(parents=True, exist_ok=True)
-    fd = os.open(place / "mutex", os.O_RDWR | os.O_CREAT, 0o660)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield place
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has a copy of the descriptor
-        os.close(fd)

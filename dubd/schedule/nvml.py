@@ -60,18 +60,20 @@ class Nvml:
 
     def used(self, uuid: str) -> int:
         """MiB in use by every process. GpuError with the driver's words."""
-        return self._ask(uuid, lambda handle: math.ceil(self._memory(handle).used / _MIB))
+        memory = self._ask(uuid, self._memory)
+        return math.ceil(int(memory.used) / _MIB)
 
     def processes(self, uuid: str) -> Mapping[int, int] | None:
         """MiB by pid; None where the driver does not tell, or counts pids of another namespace. GpuError."""
         if not _first_pid_space():
             return None
-        return self._ask(uuid, self._by_process)
+        found: Mapping[int, int] | None = self._ask(uuid, self._by_process)
+        return found
 
     def _ask(self, uuid: str, question: Callable[[Any], Any]) -> Any:
         with self._guard:
             self._look()
-            if self._fault and not self._up:
+            if self._fault:
                 raise GpuError(self._fault)
             if uuid not in self._found:
                 raise GpuError(f"no GPU {uuid}")
@@ -106,7 +108,7 @@ class Nvml:
         """Start over at the next look: handles of a driver that failed are not to be trusted."""
         if self._fault != str(error):
             log.warning("the NVIDIA driver does not answer: %s", error)
-        self._fault = str(error)
+        self._fault, self._looked = str(error), self._now()
         if self._up:
             self._up = False
             try:
@@ -161,7 +163,7 @@ class Nvml:
                     if process.usedGpuMemory is None or not _exists(process.pid):
                         return None
                     found[process.pid] = max(found[process.pid], math.ceil(process.usedGpuMemory / _MIB))
-        except (nvml.NVMLError_NotSupported, nvml.NVMLError_NoPermission, nvml.NVMLError_FunctionNotFound):
+        except (nvml.NVMLError_NotSupported, nvml.NVMLError_NoPermission, nvml.NVMLLibraryMismatchError):
             return None
         return found
 
