@@ -11,6 +11,7 @@ from typing import Any
 
 from doit.task import DelayedLoader, Task
 
+from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph import content
 from dubd.graph.content import ContentChecker
@@ -153,6 +154,11 @@ class VideoTasks:
             batch=step.batch,
             python=str(step.rule.python) if step.rule and step.rule.python else None,
             cache=self.video.folder.parent / ".cache",
+            vram=step.vram,
+            budget=step.rule.vram if step.rule else None,
+            precision=step.rule.precision if step.rule else None,
+            revision=registry.find(step.stage, step.rule.engine).revision() if step.rule else "",
+            deadline=step.rule.deadline if step.rule else None,  # ffmpeg's runs are as long as the video
         )
         return Task(
             name,
