@@ -109,7 +109,8 @@ class _Run:
 
     def _build(self, videos: list[Video]) -> None:
         from dubd.graph.video_build import VideoBuild
-        from dubd.schedule.scheduler import LocalExecutor, Scheduler
+        from dubd.schedule.executor import LocalExecutor
+        from dubd.schedule.scheduler import Scheduler
         from dubd.service.fault import fault_of
 
         with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:

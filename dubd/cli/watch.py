@@ -31,7 +31,7 @@ def watch(
     from dubd.cli.board import board
     from dubd.cli.run import stopping
     from dubd.folders import Folders
-    from dubd.schedule.scheduler import LocalExecutor
+    from dubd.schedule.executor import LocalExecutor
     from dubd.service.daemon import Daemon
 
     folders = Folders.find()

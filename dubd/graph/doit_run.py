@@ -25,7 +25,8 @@ from dubd.graph.promote import sweep
 from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video, videos
-from dubd.schedule.scheduler import LocalExecutor, Scheduler
+from dubd.schedule.executor import LocalExecutor
+from dubd.schedule.scheduler import Scheduler
 
 
 def creators(folders: Folders, root: Path) -> dict[str, Callable[[], Any]]:

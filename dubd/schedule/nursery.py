@@ -3,7 +3,8 @@
 Importing NumPy, SciPy's signal and OpenCV takes over a second of a processor; a fork takes milliseconds, and the pages
 are shared. A worker with an interpreter of its own (`python:` in a rule) cannot be born here.
 Run as `python -m dubd.schedule.nursery` with a socket as standard input. One message each way:
-`{"start": argv}` with three descriptors -> `{"pid"}`; `{"wait": pid}` -> `{"status"}` (as of os.waitpid).
+`{"start": argv}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`;
+`{"wait": pid}` -> `{"status"}` (as of os.waitpid).
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def start(self, argv: list[str], log: IO[bytes]) -> Born:
-        """A new worker with pipes to it. Errors: OSError where there is no memory or no process to be had."""
-        into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("w", "r"), strict=True))
-        out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("r", "w"), strict=True))
+    def start(self, argv: list[str], log: IO[bytes], lease: list[int]) -> Born:
+        """A new worker with pipes to it, that also holds the descriptor in `lease` for as long as it lives.
+
+        Errors: OSError where there is no memory or no process to be had.
+        """
+        into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("wb", "rb"), strict=True))
+        out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
         with their_in, their_out:
-            reply = self._ask({"start": argv}, [their_in.fileno(), their_out.fileno(), log.fileno()])
+            reply = self._ask({"start": argv}, [their_in.fileno(), their_out.fileno(), log.fileno(), *lease])
         return Born(self, int(reply["pid"]), into, out)
 
     def status(self, pid: int) -> int:
@@ -86,28 +90,34 @@ class Nursery:
 class Born:
     """A worker that the nursery forked, with as much of Popen as a worker needs."""
 
-    def __init__(self, nursery: Nursery, pid: int, into: IO[str], out: IO[str]) -> None:
+    def __init__(self, nursery: Nursery, pid: int, into: IO[bytes], out: IO[bytes]) -> None:
         self.pid, self.stdin, self.stdout = pid, into, out
         self._nursery = nursery
         self._ended = os.pidfd_open(pid)
         self._code: int | None = None
+        self._guard = threading.Lock()
 
     def poll(self) -> int | None:
         """The exit code, None while the worker lives."""
-        if self._code is None and select.select([self._ended], [], [], 0)[0]:
-            self.wait()
-        return self._code
+        if self._code is not None or not self._guard.acquire(blocking=False):  # another thread waits for its end
+            return self._code
+        try:
+            ended = self._code is not None or bool(select.select([self._ended], [], [], 0)[0])
+        finally:
+            self._guard.release()
+        return self.wait() if ended else None
 
     def wait(self) -> int:
         """The exit code, once there is one."""
-        if self._code is None:
-            select.select([self._ended], [], [])
-            os.close(self._ended)
-            try:
-                self._code = self._nursery.status(self.pid)
-            except OSError:  # the nursery ended first, and took its workers along
-                self._code = -signal.SIGKILL
-        return self._code
+        with self._guard:
+            if self._code is None:
+                select.select([self._ended], [], [])
+                os.close(self._ended)
+                try:
+                    self._code = self._nursery.status(self.pid)
+                except OSError:  # the nursery ended first, and took its workers along
+                    self._code = -signal.SIGKILL
+            return self._code
 
 
 def main() -> None:
@@ -117,7 +127,7 @@ def main() -> None:
     for name in (*_COMMON, *(f"dubd.stages.{stage}" for stage in _STAGES)):
         importlib.import_module(name)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 3)
+        data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 4)
         if not data:
             return
         message = json.loads(data)
@@ -139,9 +149,11 @@ def _become(argv: list[str], descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
-        for number, descriptor in enumerate(descriptors):
+        for number, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        for lease in descriptors[3:]:
+            os.set_inheritable(lease, False)  # ffmpeg must not hold the card's memory when the worker ends
         sys.stdin, sys.stdout, sys.stderr = (open(n, m, closefd=False) for n, m in ((0, "r"), (1, "w"), (2, "w")))  # noqa: SIM115
         worker.main(argv)
         code = 0

@@ -3,7 +3,7 @@
 Run as `python -m dubd.schedule.worker STAGE [ENGINE]`, by any interpreter: nothing but the standard library is
 imported before the stage and the engine are. Every line of the pipe is one JSON object:
 in  `{"device", "params", "precision", "batch"}` once (the engine's load), on a GPU also `{"mib", "context", "lease",
-    "environ"}`; then `{"jobs": [...]}` for each batch;
+    "environ"}`; then `{"jobs": [...], "batch"}` for each batch;
 out `{"ready": seconds}` once, then any number of `{"progress": [job, fraction]}` and one `{"outcomes": [...]}` a batch;
     `{"broken": error}` where the engine does not load, `{"full": what was said}` where the card has no room.
 `ready` and `outcomes` also carry `{"memory": [now, most]}`, in MiB without the context, where it is known.
@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -62,7 +63,10 @@ def main(argv: list[str]) -> None:
         return
     _say(pipe, {"ready": round(time.monotonic() - began, 3), **_memory(engine)})
     for line in sys.stdin:
-        jobs = [_job(data, index, pipe) for index, data in enumerate(json.loads(line)["jobs"])]
+        asked = json.loads(line)
+        if engine:
+            engine.room = replace(engine.room, batch=asked["batch"])
+        jobs = [_job(data, index, pipe) for index, data in enumerate(asked["jobs"])]
         outcomes = [_as_json(outcome) for outcome in _run(jobs, engine)]
         _say(pipe, {"outcomes": outcomes, **_memory(engine)})
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from dubd.errors import DubdError
 from dubd.schedule.admission import Capacity
+from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.scheduler import Scheduler
-from dubd.schedule.ticket import Ticket
+from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Outcome
 
 
@@ -48,6 +49,10 @@ class Chain:
         self.running.remove(task)
         self.ended.append((task, outcome))
 
+    def again(self, task: str) -> None:
+        self.running.remove(task)
+        self.left.insert(0, ticket(task))
+
     def abandon(self, error: Exception) -> None:
         self.left.clear()
         self.running.clear()
@@ -58,7 +63,7 @@ class Chain:
         return not self.left and not self.running
 
 
-class Counting:
+class Counting(Executor):
     """An executor that notes how many batches overlap."""
 
     def __init__(self, slots: int) -> None:
@@ -71,7 +76,8 @@ class Counting:
     def resident(self) -> set[tuple[str, ...]]:
         return set()
 
-    def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome | Again]:
+        del slot
         with self.guard:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -113,8 +119,10 @@ def test_stop_lets_what_runs_end_and_starts_nothing_more() -> None:
 
 def test_an_executor_that_cannot_run_a_ticket_fails_it_and_gives_the_slot_back() -> None:
     class Broken(Counting):
-        def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
-            raise FileNotFoundError(2, f"no interpreter for {tickets[0].task} {heard}")
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            raise FileNotFoundError(2, f"no interpreter for {tickets[0].task} {heard} {slot}")
 
     scheduler = Scheduler(Broken(1))
     chain = Chain("a", 2)
