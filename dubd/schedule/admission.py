@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 
 from dubd.schedule.ticket import Kind, Ticket
 from dubd.schedule.waitlist import Line, Waiting, Waitlist
@@ -91,13 +92,18 @@ def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind]) -> list[Start]:
 
     A batch takes tickets of one kind from any video, but never so many that a free slot stays empty.
     """
-    left = [_Rest(line) for line in lines]
+    rests = [_Rest(line) for line in lines]
+    heads = [(*rest.urgency(warm), index) for index, rest in enumerate(rests)]
+    heapify(heads)
     starts: list[Start] = []
-    while left and len(starts) < room:
-        first = min(left, key=lambda rest: (rest.head.build, rest.line.kind not in warm, rest.head.place))
+    while heads and len(starts) < room:
+        first = rests[heads[0][-1]]
         share = -(-first.count // (room - len(starts)))
         starts.append(Start(first.take(max(1, min(first.head.ticket.batch, share)))))
-        left = [rest for rest in left if rest.count]
+        if first.count:
+            heapreplace(heads, (*first.urgency(warm), heads[0][-1]))
+        else:
+            heappop(heads)
     return starts
 
 
@@ -115,6 +121,9 @@ class _Rest:
     @property
     def count(self) -> int:
         return len(self.line.queue) - self._next
+
+    def urgency(self, warm: set[Kind]) -> tuple[int, bool, int]:
+        return self.head.build, self.kind not in warm, self.head.place
 
     def take(self, most: int) -> tuple[Waiting, ...]:
         batch = tuple(self.line.queue[self._next : self._next + most])
