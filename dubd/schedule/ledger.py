@@ -160,7 +160,7 @@ class Ledger:
         held, ours = [], 0
         unclaimed = dict(reading.processes or {})
         space = lease.pid_space()
-        last = {record.pid: index for index, record in enumerate(records)}
+        last = {record.pid: index for index, record in enumerate(records) if record.space == space}
         for index, record in enumerate(records):
             if reading.processes is not None and record.space == space:
                 has = unclaimed.get(record.pid, 0)

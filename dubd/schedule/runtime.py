@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -28,7 +29,8 @@ def runtime(
         return folder
     shared = run / "dubd"
     if os.access(shared if shared.exists() else run, os.W_OK | os.X_OK):
-        shared.mkdir(mode=0o770, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            shared.mkdir(mode=0o770)
         return shared
     if shared.exists():
         log.warning("%s is not yours to write: GPU leases are not shared with the dubd that runs there", shared)
@@ -38,7 +40,8 @@ def runtime(
 
 
 def _own(folder: Path, user: int) -> Path:
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
         raise DubdError(
