@@ -8,9 +8,9 @@ from typing import Any
 
 from dubd.engines import registry
 from dubd.engines.contract import Vram
+from dubd.graph import device
 from dubd.graph.catalogue import VERSIONS
 from dubd.graph.rule import Rule, StageRule
-from dubd.schedule.gpu import gpu
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,8 @@ class Step:
 
     @property
     def vram(self) -> Vram | None:
-        """What the engine declares for a GPU, None where the step runs on the CPU: nothing of it is in the key."""
-        if self.rule is None or self.rule.device == "cpu":
-            return None
-        engine = registry.find(self.stage, self.rule.engine)
-        declared = engine.vram(engine.Params(**self.rule.params), self.rule.precision)
-        if declared is None or (self.rule.device == "auto" and not gpu().devices()):
-            return None
-        return declared
+        """What the engine needs of a GPU, None where the step runs on the CPU: nothing of it is in the key."""
+        return device.vram(self.stage, self.rule) if self.rule else None
 
 
 def plan_step(rule: Rule, source: str) -> Step:

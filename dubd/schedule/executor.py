@@ -150,7 +150,7 @@ class LocalExecutor(Executor):
         if not self._known:
             reason, remedy = f"{ticket.engine} asks for a GPU: {ledger.gpu.why}", "device: cpu"
         elif (need := self.need(ticket, 1)) > largest:
-            reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {gib(largest)}"
+            reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {largest / 1024:.1f}"
             remedy = "use a smaller model or precision, or device: cpu"
         else:
             return None
