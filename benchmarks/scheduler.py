@@ -7,9 +7,13 @@ The machine is `benchmarks/simulation.py`, the decider the daemon's own. CPU sta
 share of a card's compute that a stage takes when alone are assumptions (--share sets one share for all; 1.0: two
 stages on one card gain nothing). Videos of 2 to 5 minutes, from a fixed seed.
 
-`bound` is the largest of VRAM-seconds / VRAM, device time / devices, and the longest path through one video; `own`
-also counts CPU time / slots and, since a stage has one worker a card, each stage's time / devices. FIFO: one task a
-device, in order of readiness, and a load whenever the stage changes.
+`bound` is the largest of VRAM-seconds / VRAM, device time / devices (slots, where no stage needs a card), and the
+longest path through one video. `own` is the bound under dubd's own terms: one worker a stage and card (`worker`),
+only what fits a card at once, and all of them slowed down together (`sharing`, a linear program over the sets of
+stages that can run side by side), a load when the first ticket of a stage is ready, and CPU time / slots.
+FIFO: one task a device, in order of readiness (--fifo age: oldest video first), and a load whenever the stage
+changes. `FIFO x` is its makespan over ours, `at most` over `own`: what no order of the work could exceed.
+`sooner x`: when a video is finished, on average, FIFO's over ours.
 """
 
 from __future__ import annotations
@@ -20,11 +24,13 @@ import random
 import statistics
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linprog
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.simulation import MARGIN, Machine, Stage, tasks
@@ -73,12 +79,26 @@ CODEFORMER = Stage(  # 0.4 x real time, half of it pasting back. VRAM assumed
 )
 
 
-def _with(lips: Stage) -> tuple[Stage, ...]:
-    heavy = {stage.name: stage for stage in (WHISPER, NLLB, XTTS, lips, CODEFORMER)}
-    return tuple(heavy.get(stage.name, stage) for stage in LITE)
+MUSETALK = Stage(  # as claimed on a V100: 30 frames/s, so 1.2 x real time; 10 GB (4090: 10 to 15)
+    "lipsync", ("extract", "faces", "speak"), 16.7, load=10.0, share=0.8, vram=Vram(6800, 2800)
+)
 
 
-CHAINS = {"lite": LITE, "wav2lip": _with(WAV2LIP), "latentsync": _with(LATENTSYNC)}
+def _with(*heavy: Stage) -> tuple[Stage, ...]:
+    named = {stage.name: stage for stage in (WHISPER, NLLB, XTTS, *heavy)}
+    return tuple(named.get(stage.name, stage) for stage in LITE)
+
+
+_PICTURE = ("faces", "lipsync", "restore", "render")
+_SOUND = tuple(stage for stage in _with() if stage.name not in _PICTURE)
+
+CHAINS = {
+    "lite": LITE,
+    "sound": tuple(replace(s, after=("speak",)) if s.name == "assemble" else s for s in _SOUND),
+    "musetalk": _with(MUSETALK, CODEFORMER),
+    "wav2lip": _with(WAV2LIP, CODEFORMER),
+    "latentsync": _with(LATENTSYNC, CODEFORMER),
+}
 
 
 def need(ticket: Ticket, items: int) -> int:
@@ -104,31 +124,52 @@ def fifo(waiting: Waitlist, running: int, capacity: Capacity, *_: object) -> lis
 
 
 def _in_order(waiting: Waitlist, *, gpu: bool) -> Iterator[Waiting]:
-    return heapq.merge(*(line.queue for line in waiting.lines(gpu=gpu)), key=lambda w: w.place)
+    return heapq.merge(*(line.queue for line in waiting.lines(gpu=gpu)), key=lambda w: w.rank)
 
 
 def bounds(chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int) -> dict[str, float]:
     """Seconds below which no order of the work can come, by what sets the limit."""
     count = {stage.name: len(segments) if stage.whole else sum(segments) for stage in chain}
     gpu = [stage for stage in chain if stage.vram]
-    path: dict[str, float] = defaultdict(float)
+    cpu = sum(count[s.name] * s.least for s in chain if not s.vram) / slots
+    path: dict[str, float] = {}
     for stage in chain:
         path[stage.name] = stage.least + max((path[name] for name in stage.after), default=0.0)
-    found = {"path": max(path.values())}
-    if gpu:
-        room = sum(total - MARGIN for total in cards)
-        found["VRAM"] = (
-            sum(
-                count[s.name] * min(s.vram.at(n) * s.seconds(n) / n for n in range(1, s.batch + 1))
-                for s in gpu
-                if s.vram
-            )
-            / room
-        )
-        found["device"] = sum(count[s.name] * s.least * s.share for s in gpu) / len(cards)
-        found["worker"] = max(count[s.name] * s.least for s in gpu) / len(cards)
-    found["CPU"] = sum(count[s.name] * s.least for s in chain if not s.vram) / slots
-    return found
+    if not gpu:
+        return {"path": max(path.values()), "device": cpu}
+    least = {s.name: min(s.vram.at(n) * s.seconds(n) / n for n in range(1, s.batch + 1)) for s in gpu if s.vram}
+    return {
+        "path": max(path.values()),
+        "VRAM": sum(count[name] * value for name, value in least.items()) / sum(total - MARGIN for total in cards),
+        "device": sum(count[s.name] * s.least * s.share for s in gpu) / len(cards),
+        "CPU": cpu,
+        **own_bounds(chain, gpu, {s.name: count[s.name] * s.least / len(cards) for s in gpu}, max(cards) - MARGIN),
+    }
+
+
+def own_bounds(chain: Sequence[Stage], gpu: Sequence[Stage], work: dict[str, float], room: int) -> dict[str, float]:
+    """`worker` and `sharing`: `work` is each stage's seconds a card, `room` a card's MiB."""
+    begins: dict[str, float] = {}
+    for stage in chain:
+        ready = max((begins[s.name] + s.seconds(1) for s in chain if s.name in stage.after), default=0.0)
+        begins[stage.name] = ready + (stage.load if stage.vram else 0.0)
+    tail: dict[str, float] = {}
+    for stage in reversed(chain):
+        tail[stage.name] = max((tail[s.name] + s.least for s in chain if stage.name in s.after), default=0.0)
+    together = [
+        group
+        for size in range(1, len(gpu) + 1)
+        for group in combinations(gpu, size)
+        if sum(s.vram.at(1) for s in group if s.vram) <= room
+    ]
+    speed = [[1 / max(1.0, sum(s.share for s in group)) if one in group else 0.0 for group in together] for one in gpu]
+    # A second of each set does so much of each stage: the fewest seconds that do all the work of all stages.
+    solved = linprog([1.0] * len(together), -np.array(speed), [-work[s.name] for s in gpu])
+    assert solved.fun is not None, solved.message
+    return {
+        "worker": max(begins[s.name] + work[s.name] + tail[s.name] for s in gpu),
+        "sharing": min(begins[s.name] for s in gpu) + solved.fun + min(tail[s.name] for s in gpu),
+    }
 
 
 def decision(ready: int, cards: int) -> tuple[float, float, float]:
@@ -177,35 +218,56 @@ def main() -> None:
     args.add_argument("--memory", nargs="+", type=int, default=[24, 80], help="GiB a device")
     args.add_argument("--chains", nargs="+", default=list(CHAINS), choices=CHAINS)
     args.add_argument("--share", type=float, help="of a card's compute, for every stage")
+    args.add_argument("--fifo", default="ready", choices=["ready", "age"])
     args.add_argument("--slots", type=int, default=SLOTS, help="CPU slots a device")
     asked = args.parse_args()
-    head = ("chain", "videos", "devices", "makespan h", "bound h", "by", "x bound", "x own", "by", "loads", "FIFO x")
-    print(("{:>11}" * len(head)).format(*head))
+    head = (
+        "chain",
+        "videos",
+        "devices",
+        "hours",
+        "bound",
+        "by",
+        "x bound",
+        "x own",
+        "by",
+        "loads",
+        "FIFO x",
+        "at most",
+        "sooner x",
+    )
+    print(("{:>10}" * len(head)).format(*head))
     for name in asked.chains:
         chain = [replace(s, share=asked.share or s.share) for s in CHAINS[name]]
         for memory in asked.memory if name != "lite" else asked.memory[:1]:
             for devices in asked.devices:
                 for videos in asked.videos:
-                    row(name, chain, lengths(videos), [memory * 1024] * devices, asked.slots * devices)
+                    row(name, chain, lengths(videos), [memory * 1024] * devices, asked.slots * devices, asked.fifo)
     median, worst, upkeep = decision(10_000, 8)
     print(
         f"decision, 10000 ready, 8 cards: median {median:.3f} ms, worst {worst:.3f} ms; list {upkeep:.1f} µs a ticket"
     )
 
 
-def row(name: str, chain: Sequence[Stage], segments: list[int], cards: list[int], slots: int) -> None:
+def row(name: str, chain: Sequence[Stage], segments: list[int], cards: list[int], slots: int, order: str) -> None:
     """One line of the table."""
     machine = Machine(ours, tasks(chain, segments), cards, slots)
     span = machine.run()
-    old = Machine(fifo, tasks(chain, segments), cards, slots, aged=False).run()
+    former = Machine(fifo, tasks(chain, segments), cards, slots, aged=order == "age")
+    old = former.run()
     limits = bounds(chain, segments, cards, slots)
     by = max(("VRAM", "device", "path"), key=lambda limit: limits.get(limit, 0.0))
     own = max(limits, key=lambda limit: limits[limit])
-    card = f"{len(cards)} x {cards[0] // 1024}" if "VRAM" in limits else f"{slots} slots"
-    print(
-        f"{name:>11}{len(segments):>11}{card:>11}{span / 3600:>11.2f}{limits[by] / 3600:>11.2f}{by:>11}"
-        f"{span / limits[by]:>11.3f}{span / limits[own]:>11.3f}{own:>11}{machine.loads:>11}{old / span:>11.2f}"
-    )
+    times = f"{span / 3600:>10.2f}{limits[by] / 3600:>10.2f}{by:>10}"
+    ratios = f"{span / limits[by]:>10.3f}{span / limits[own]:>10.3f}{own:>10}"
+    device = f"{len(cards)} x {cards[0] // 1024}" if "VRAM" in limits else f"{slots} slots"
+    gain = f"{old / span:>10.2f}{old / limits[own]:>10.2f}{finished(former) / finished(machine):>10.2f}"
+    print(f"{name:>10}{len(segments):>10}{device:>10}{times}{ratios}{machine.loads:>10}{gain}", flush=True)
+
+
+def finished(machine: Machine) -> float:
+    """When a video is finished, on average, in seconds."""
+    return statistics.mean(at for task, at in machine.ended.items() if ":assemble:" in task)
 
 
 if __name__ == "__main__":

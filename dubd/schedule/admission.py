@@ -96,12 +96,13 @@ def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind]) -> list[Start]:
     heads = [(*rest.urgency(warm), index) for index, rest in enumerate(rests)]
     heapify(heads)
     starts: list[Start] = []
-    while heads and len(starts) < room:
-        first = rests[heads[0][-1]]
-        share = -(-first.count // (room - len(starts)))
-        starts.append(Start(first.take(max(1, min(first.head.ticket.batch, share)))))
+    while heads and (free := room - len(starts)) > 0:
+        index = heads[0][-1]
+        first = rests[index]
+        share = -(-first.count // free)
+        starts.append(Start(first.take(min(first.head.ticket.batch, share))))
         if first.count:
-            heapreplace(heads, (*first.urgency(warm), heads[0][-1]))
+            heapreplace(heads, (*first.urgency(warm), index))
         else:
             heappop(heads)
     return starts
@@ -110,24 +111,24 @@ def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind]) -> list[Start]:
 class _Rest:
     """What of a line this decision has not started yet."""
 
+    __slots__ = ("_next", "count", "head", "kind", "line")
+
     def __init__(self, line: Line) -> None:
         self.line, self.kind = line, line.kind
+        self.head, self.count = line.queue[0], len(line.queue)
         self._next = 0
 
-    @property
-    def head(self) -> Waiting:
-        return self.line.queue[self._next]
-
-    @property
-    def count(self) -> int:
-        return len(self.line.queue) - self._next
-
     def urgency(self, warm: set[Kind]) -> tuple[int, bool, int]:
+        """On the CPU, the least goes first."""
         return self.head.build, self.kind not in warm, self.head.place
 
     def take(self, most: int) -> tuple[Waiting, ...]:
+        """The next so many tickets, or what there is. At the end `head` stays the last, and `count` is 0."""
         batch = tuple(self.line.queue[self._next : self._next + most])
         self._next += len(batch)
+        self.count -= len(batch)
+        if self.count:
+            self.head = self.line.queue[self._next]
         return batch
 
 
