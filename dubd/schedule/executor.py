@@ -22,12 +22,15 @@ from dubd.schedule.process import Full, Heard, Hung, Worker
 from dubd.schedule.runtime import runtime
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Again, Kind, Ticket
+from dubd.schedule.wanted import Wanted
 from dubd.schedule.workers import Pool
 from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.gpu")
 
 _WORKERS_PER_SLOT = 6
+_YIELD = 10.0  # s: longer than a build's pause between two batches, shorter than anyone's patience
+_LISTEN = 1.0  # s between two looks at what other processes want
 _RETURN = 5.0  # s in which the driver shows the memory of an ended worker as free (ollama, server/sched.go: 0.5 to 1.5)
 
 
@@ -71,6 +74,9 @@ class Executor(Protocol):
         """Why a ticket could wait for ever, None where it can be run."""
         return None
 
+    def want(self, ticket: Ticket) -> None:
+        """A ticket found no room on any card: others may be asked to make some."""
+
     def reserve(self, start: Start) -> Slot | None:  # noqa: ARG002
         """What a batch needs; None where that is not to be had after all: its tickets stay ready."""
         return Slot()
@@ -95,12 +101,16 @@ class _Coming:
 class LocalExecutor(Executor):
     """Worker processes on this machine. The driver is asked nothing before a ticket wants a card."""
 
-    def __init__(self, logs: Path, slots: int | None = None) -> None:
+    def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
+        """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
+        self._yield_after = yield_after
         self._slots = slots or len(os.sched_getaffinity(0))
         self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
         self._estimates = Estimates(Peaks(logs.parent / ".cache" / "peaks.json"))
         self._guard = threading.Lock()
+        self._closed = threading.Event()
         self._ledger: Ledger | None = None
+        self._wanted: Wanted | None = None
         self._known: Cards = ()
         self._coming: dict[str, _Coming] = {}
         self._lost: set[str] = set()
@@ -156,6 +166,14 @@ class LocalExecutor(Executor):
             return None
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy, exit=Exit.RULE)
 
+    def want(self, ticket: Ticket) -> None:
+        """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
+        ledger, wanted = self._open(), self._wanted
+        devices = [device.uuid for device in ledger.gpu.devices()]
+        if wanted and not any(ticket.kind in part for uuid in devices for part in self._pool.seated(uuid)):
+            for uuid in devices:
+                wanted.say(uuid)
+
     def reserve(self, start: Start) -> Slot | None:
         """End the workers in the way, then take the idle worker of this kind, or a lease for a new one."""
         if start.card is None:
@@ -191,7 +209,10 @@ class LocalExecutor(Executor):
 
     def close(self) -> None:
         """End all workers."""
+        self._closed.set()
         self._pool.close()
+        if self._wanted:
+            self._wanted.close()
 
     def __enter__(self) -> LocalExecutor:
         return self
@@ -203,8 +224,17 @@ class LocalExecutor(Executor):
         with self._guard:
             if self._ledger is None:
                 found: Gpu = gpu()
-                self._ledger = Ledger(runtime(), found)
+                folder = runtime()
+                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder)
+                threading.Thread(target=self._listen, args=(self._wanted,), name="listen", daemon=True).start()
             return self._ledger
+
+    def _listen(self, wanted: Wanted) -> None:
+        """Give up warm workers that nobody here has needed for a while, where others want the room."""
+        while not self._closed.wait(_LISTEN):
+            for uuid in self._pool.rested(self._yield_after):
+                if wanted.by_others(uuid):
+                    self._pool.close_idle(self._yield_after, uuid)
 
     def _devices(self, ledger: Ledger) -> Sequence[Device]:
         devices = ledger.gpu.devices()

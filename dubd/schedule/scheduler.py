@@ -125,6 +125,8 @@ class Scheduler:
             if slot := self._executor.reserve(start):
                 self._waitlist.start(start.batch, now)
                 self._begin(start, slot)
+        for line in self._waitlist.lines(gpu=True):
+            self._executor.want(line.queue[0].ticket)
 
     def _look(self, build: _Build, now: float) -> None:
         """Bring the waitlist up to what a build has ready."""

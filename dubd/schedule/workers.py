@@ -125,10 +125,16 @@ class Pool:
                 return
         worker.close()
 
-    def close_idle(self, seconds: float) -> None:
-        """End the workers that nobody has needed for so long."""
+    def rested(self, seconds: float) -> set[str]:
+        """The cards on which a worker has been idle for so long."""
+        with self._guard:
+            return {w.seat.device.uuid for w in self._idle if w.seat and time.monotonic() - w.idle_since > seconds}
+
+    def close_idle(self, seconds: float, uuid: str | None = None) -> None:
+        """End the workers, of one card or all, that nobody has needed for so long."""
         with self._guard:
             old = [w for w in self._idle if time.monotonic() - w.idle_since > seconds]
+            old = [w for w in old if uuid is None or (w.seat and w.seat.device.uuid == uuid)]
             self._idle = [w for w in self._idle if w not in old]
         for worker in old:
             worker.close()

@@ -95,8 +95,8 @@ class Machine:
     def ledger(self) -> Ledger:
         return Ledger(self.folder / "runtime", gpu())
 
-    def executor(self, name: str = "one") -> LocalExecutor:
-        return LocalExecutor(self.folder / name / ".log", slots=1)
+    def executor(self, name: str = "one", yield_after: float = 1.0) -> LocalExecutor:
+        return LocalExecutor(self.folder / name / ".log", slots=1, yield_after=yield_after)
 
     def ticket(self, task: str, *, batch: int = 1, deadline: float | None = None, **more: Any) -> Ticket:
         own = {key: more.pop(key) for key in ("python", "budget", "precision") if key in more}

@@ -151,6 +151,18 @@ class TestGate:
         assert not box.lines("card")
         assert wait_until(lambda: ledger.view("GPU-0").free == 150)
 
+    def test_a_worker_that_only_stays_warm_makes_room_for_another_dubd_process(self, machine: Make) -> None:
+        box = machine(100)
+        command = [sys.executable, "-m", "tests.schedule.cards", str(box.folder), "doit", "1"]
+        with box.executor("daemon") as executor:
+            run(executor, [box.ticket("t")])
+            assert len(box.ledger().view("GPU-0").held) == 1
+            time.sleep(1.5)
+            assert len(box.ledger().view("GPU-0").held) == 1  # nobody wants it
+            other = subprocess.run(command, env={**os.environ, **box.environ()}, timeout=60)
+        assert other.returncode == 0
+        assert not box.lines("card")
+
 
 class TestDeath:
     @BIRTHS
