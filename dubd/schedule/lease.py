@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import secrets
@@ -60,12 +61,16 @@ class Record:
     @classmethod
     def read(cls, fd: int) -> Record:
         """What the file says. GpuError where that is no record: the memory it stands for cannot be told."""
-        text = os.pread(fd, _RECORD, 0)
-        try:
-            found = json.loads(text)
-            return cls(**{**found, "settled": tuple((int(mib), float(since)) for mib, since in found["settled"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise GpuError(f"a lease that is held cannot be read: {text[:80]!r}") from error
+        return _parsed(os.pread(fd, _RECORD, 0))
+
+
+@functools.lru_cache(maxsize=512)  # every look reads all records, and few have changed
+def _parsed(text: bytes) -> Record:
+    try:
+        found = json.loads(text)
+        return Record(**{**found, "settled": tuple((int(mib), float(since)) for mib, since in found["settled"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise GpuError(f"a lease that is held cannot be read: {text[:80]!r}") from error
 
 
 class Lease:
@@ -142,11 +147,11 @@ class Lease:
 
 def live(place: Path) -> list[Record]:
     """The records of the leases that someone holds, oldest first; the others are removed. Under the mutex. GpuError."""
-    found = [held(place / entry) for entry in os.listdir(place) if entry.endswith(".lease")]
+    found = [held(f"{place}/{entry}") for entry in os.listdir(place) if entry.endswith(".lease")]
     return sorted((record for record in found if record), key=lambda record: record.since)
 
 
-def held(path: Path) -> Record | None:
+def held(path: Path | str) -> Record | None:
     """The record of a lease that someone holds. None where nobody does: it is removed. Under the mutex. GpuError."""
     try:
         fd = os.open(path, os.O_RDONLY)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dubd.schedule.gpu import Device, GpuError
+from dubd.schedule.lease import mutex
 from dubd.schedule.ledger import Lease, Ledger
 from dubd.schedule.simulated import Allocation, Simulated, simulate
 
@@ -190,6 +191,24 @@ class TestAcrossProcesses:
                 racer.kill()
                 racer.join()
         assert box.free == TOTAL - 512
+
+    def test_nobody_is_admitted_while_another_decides_even_if_a_child_of_that_one_lives_on(self, box: Box) -> None:
+        box.take(1).close()
+        taken: list[Lease] = []
+        taker = threading.Thread(target=lambda: taken.append(box.take(5_000)))
+        with mutex(box.ledger._place(GPU)):
+            child = fork.Process(target=signal.pause)
+            child.start()
+            taker.start()
+            taker.join(0.3)
+            assert taker.is_alive()
+        try:
+            taker.join(30)
+            assert [lease.mib for lease in taken] == [5_000]
+            taken[0].close()
+        finally:
+            child.kill()
+            child.join()
 
     def test_threads_race_as_processes_do(self, box: Box) -> None:
         won: list[Lease] = []
