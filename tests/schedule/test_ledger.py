@@ -160,7 +160,7 @@ class TestAcrossProcesses:
     def test_a_killed_holder_has_given_all_back_by_the_next_look(self, tmp_path: Path, processes: bool) -> None:
         box = Box(tmp_path, time.monotonic, processes=processes)
         ours, theirs = fork.Pipe()
-        holder = fork.Process(target=_hold, args=(box, theirs, 12_000))
+        holder = fork.Process(target=_hold, args=(box, theirs, 12_000), daemon=True)
         holder.start()
         assert ours.poll(30) and ours.recv() == "loaded"
         assert box.ledger.take(GPU, 12_000, "speak") is None
@@ -178,7 +178,7 @@ class TestAcrossProcesses:
         for _ in range(16):
             ours, theirs = fork.Pipe()
             pipes.append(ours)
-            racers.append(fork.Process(target=_race, args=(box, theirs, go, 5_000)))
+            racers.append(fork.Process(target=_race, args=(box, theirs, go, 5_000), daemon=True))
             racers[-1].start()
             theirs.close()
         go.set()
@@ -197,7 +197,7 @@ class TestAcrossProcesses:
         taken: list[Lease] = []
         taker = threading.Thread(target=lambda: taken.append(box.take(5_000)))
         with mutex(box.ledger._place(GPU)):
-            child = fork.Process(target=signal.pause)
+            child = fork.Process(target=signal.pause, daemon=True)
             child.start()
             taker.start()
             taker.join(0.3)

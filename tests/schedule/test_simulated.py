@@ -58,7 +58,7 @@ def test_its_driver_tells_of_a_while_ago(cards: Path) -> None:
 
 def test_memory_dies_with_its_process(cards: Path) -> None:
     ours, theirs = fork.Pipe()
-    process = fork.Process(target=_allocate, args=(cards, theirs))
+    process = fork.Process(target=_allocate, args=(cards, theirs), daemon=True)
     process.start()
     assert ours.poll(30) and ours.recv() == process.pid
     assert Simulated(cards).processes("GPU-1") == {process.pid: 800}
