@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dubd.engines.contract import Vram
 from dubd.errors import DubdError
-from dubd.schedule.admission import Capacity
+from dubd.schedule.admission import Capacity, Card, Start
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Again, Ticket
@@ -144,3 +145,86 @@ def test_a_build_that_breaks_is_given_up_and_the_others_go_on() -> None:
     scheduler.run()
     assert [task for task, _ in brittle.ended] == ["abandoned"]
     assert [task for task, _ in sound.ended] == ["b:0", "b:1", "b:2"]
+
+
+def test_a_task_that_is_to_be_run_again_keeps_its_place_and_has_not_ended() -> None:
+    class Forgetful(Counting):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.tasks: list[str] = []
+
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            self.tasks += [ticket.task for ticket in tickets]
+            if self.tasks == ["a:0"]:
+                return [Again("once more")]
+            return super().run(slot, tickets, heard)
+
+    executor = Forgetful()
+    scheduler = Scheduler(executor)
+    chains = [Chain("a", 2), Chain("b", 1)]
+    for chain in chains:
+        scheduler.add(chain)
+    scheduler.run()
+    assert executor.tasks == ["a:0", "a:0", "a:1", "b:0"]
+    assert [task for task, _ in chains[0].ended] == ["a:0", "a:1"]
+
+
+class OneCard(Counting):
+    """A CPU slot and a card on which somebody else has the memory until `free` is set."""
+
+    free = False
+
+    def cards(self) -> tuple[Card, ...]:
+        return (Card("GPU-0", largest=1000, free=1000),)
+
+    def need(self, ticket: Ticket, batch: int) -> int:
+        return ticket.vram.at(batch) if ticket.vram else 0
+
+    def reserve(self, start: Start) -> Slot | None:
+        return Slot() if self.free or start.card is None else None
+
+
+class OnCard(Chain):
+    """A chain whose first ticket wants a card."""
+
+    def __init__(self, name: str, length: int) -> None:
+        super().__init__(name, length)
+        self.left[0] = replace(self.left[0], vram=Vram(100, 10))
+
+
+def test_what_waits_for_a_card_is_not_begun_and_keeps_no_cpu_ticket_waiting() -> None:
+    executor = OneCard(1)
+    scheduler = Scheduler(executor)
+    waits, works = OnCard("a", 1), Chain("b", 3)
+    scheduler.add(waits)
+    scheduler.add(works)
+    while not works.done:
+        scheduler.step(0.05)
+    assert [task for task, _ in works.ended] == ["b:0", "b:1", "b:2"]
+    assert waits.left
+    assert not waits.running
+    executor.free = True
+    scheduler.run()
+    assert [task for task, _ in waits.ended] == ["a:0"]
+
+
+def test_a_card_is_no_cpu_slot() -> None:
+    class Meeting(OneCard):
+        free = True
+        both = threading.Barrier(2, timeout=30)
+
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            self.both.wait()
+            return super().run(slot, tickets, heard)
+
+    scheduler = Scheduler(Meeting(1))
+    card, cpu = OnCard("a", 1), Chain("b", 1)
+    scheduler.add(card)
+    scheduler.add(cpu)
+    scheduler.run()
+    assert card.ended == [("a:0", {})]
+    assert cpu.ended == [("b:0", {})]
