@@ -6,7 +6,7 @@ import functools
 import logging
 
 from dubd.engines import registry
-from dubd.engines.contract import Vram
+from dubd.engines.contract import Engine, Vram
 from dubd.graph.rule import StageRule
 from dubd.schedule.gpu import gpu
 from dubd.schedule.ledger import MARGIN
@@ -48,6 +48,8 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
 
 def _declared(stage: str, rule: StageRule) -> Vram | None:
     engine = registry.find(stage, rule.engine)
+    if engine.vram.__func__ is Engine.vram.__func__:  # type: ignore[attr-defined]  # asked for every task of a video
+        return None
     return engine.vram(engine.Params(**rule.params), rule.precision)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from doit.task import DelayedLoader, Task
 
-from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph import content
 from dubd.graph.content import ContentChecker
@@ -142,6 +141,7 @@ class VideoTasks:
         inputs = {key: self._at(path) for key, path in step.inputs.items()}
         lists = {key: tuple(map(self._at, paths)) for key, paths in step.lists.items()}
         outputs = {key: self._at(path) for key, path in step.outputs.items()}
+        key = step.key
         ticket = Ticket(
             task=name,
             stage=step.stage,
@@ -157,7 +157,7 @@ class VideoTasks:
             vram=step.vram,
             budget=step.rule.vram if step.rule else None,
             precision=step.rule.precision if step.rule else None,
-            revision=registry.find(step.stage, step.rule.engine).revision() if step.rule else "",
+            revision=key["engine"]["revision"] if step.rule else "",
             deadline=step.rule.deadline if step.rule else None,  # ffmpeg's runs are as long as the video
         )
         return Task(
@@ -165,7 +165,7 @@ class VideoTasks:
             [_only_here],
             file_dep=[*inputs.values(), *(path for paths in lists.values() for path in paths)],
             targets=list(outputs.values()),
-            uptodate=[Key(step.key)],
+            uptodate=[Key(key)],
             subtask_of=group,
             doc=f"{step.stage} with {step.engine}" if step.engine else step.stage,
             io={"capture": False},
