@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dubd import __version__
-from dubd.cli import doctor, report, rules, run, status, watch, why
+from dubd.cli import doctor, gpu, report, rules, run, status, watch, why
 from dubd.cli.console import complain
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("watch")(watch.watch)
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("gpu")(gpu.gpu)
 app.command("why")(why.why)
 app.command("report")(report.report)
 app.add_typer(rules.app, name="rules")
