@@ -73,6 +73,8 @@ def tables(machine: Machine) -> Group:
 def _devices(machine: Machine) -> Table:
     from rich.text import Text
 
+    from dubd.service.gpus import size
+
     table = _table("GPU", "id", "total#", "used#", "others#", "promised#", "free#")
     for seen in machine.seen:
         view = seen.view
@@ -83,6 +85,8 @@ def _devices(machine: Machine) -> Table:
 
 def _leases(leases: list[tuple[Seen, Held]]) -> Table:
     from rich.text import Text
+
+    from dubd.service.gpus import size
 
     table = _table("lease", "id", "pid#", "promised#", "held#", "since#", "")
     for seen, held in leases:
@@ -104,8 +108,3 @@ def _table(first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", no_wrap=True)
     return table
-
-
-def size(mib: int) -> str:
-    """MiB as people write it: 512 MiB, 17.5 GiB."""
-    return f"{mib} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"

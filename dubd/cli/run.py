@@ -41,10 +41,11 @@ def run(
     [bold]dubd run talk.mp4 --rule kannada-hindi --clip 00:15+15[/]  one stretch, by a named rule
     """
     from dubd.cli.board import board
+    from dubd.cli.voice import voiced
     from dubd.folders import Folders
 
     folders = Folders.find()
-    with board(json=json) as shown:
+    with board(json=json) as shown, voiced(shown):
         _Run(folders, shown, jobs).all(videos, rule, clip)
 
 
@@ -108,11 +109,14 @@ class _Run:
         return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
 
     def _build(self, videos: list[Video]) -> None:
+        from dubd.graph import device
         from dubd.graph.video_build import VideoBuild
         from dubd.schedule.executor import LocalExecutor
         from dubd.schedule.scheduler import Scheduler
         from dubd.service.fault import fault_of
 
+        for video in videos:
+            device.tell(video.rule.stages)
         with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []

@@ -10,7 +10,6 @@ import typer
 
 from dubd.cli.chosen import chosen, complete
 from dubd.cli.console import clock, name_in, say, show_json
-from dubd.cli.gpu import size
 from dubd.errors import DubdError
 from dubd.folders import Folders
 
@@ -54,6 +53,8 @@ def status(
 
 def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
     """The devices and who holds what of them."""
+    from dubd.service.gpus import size
+
     if found["why"]:
         yield f"no GPU is used: every engine runs on the CPU ({found['why']})"
     for device in found["devices"]:

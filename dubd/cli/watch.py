@@ -30,7 +30,10 @@ def watch(
     """
     from dubd.cli.board import board
     from dubd.cli.run import stopping
+    from dubd.cli.voice import voiced
     from dubd.folders import Folders
+    from dubd.graph import device
+    from dubd.graph.rules import Rules, check
     from dubd.schedule.executor import LocalExecutor
     from dubd.service.daemon import Daemon
 
@@ -45,16 +48,31 @@ def watch(
             remedy="make its parent writable, or set DUBD_INBOX and DUBD_WORKSPACE",
             exit=Exit.WORKSPACE,
         ) from error
-    with board(json=json) as shown, LocalExecutor(folders.workspace / ".log", jobs) as executor:
+    with board(json=json) as shown, voiced(shown), LocalExecutor(folders.workspace / ".log", jobs) as executor:
         teller = _Teller(shown)
         daemon = Daemon(folders, executor, teller.tell, settle=settle)
-        shown.line(f"watching {folders.inbox}; no GPU is used: every engine runs on the CPU")
+        shown.line(f"watching {folders.inbox}; {devices()}")
+        for path in Rules(folders.rules).paths():
+            if rule := check(path, ready=False)[0]:
+                device.tell(rule.stages)
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)
     if daemon.stopping:
         say("stopped; what is finished stays" if not json else "")
     if teller.exit and until_idle:
         raise typer.Exit(int(teller.exit))
+
+
+def devices() -> str:
+    """What engines run on here, in a few words."""
+    from dubd.schedule.gpu import gpu
+    from dubd.service.gpus import size
+
+    machine = gpu()
+    if machine.why:
+        return f"no GPU is used: every engine runs on the CPU ({machine.why})"
+    names = ", ".join(f"{device.name} with {size(device.total)}" for device in machine.devices())
+    return f"engines that can use a GPU run on {names}"
 
 
 class _Teller:

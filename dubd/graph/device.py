@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterable
 
 from dubd.engines import registry
 from dubd.engines.contract import Engine, Vram
@@ -29,6 +30,13 @@ def vram(stage: str, rule: StageRule) -> Vram | None:
     return declared
 
 
+def tell(stages: Iterable[tuple[str, StageRule]]) -> None:
+    """Say now, and not when the first task is made, which engines will run on the CPU for lack of a GPU."""
+    for stage, rule in stages:
+        if rule.on:
+            vram(stage, rule)
+
+
 def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     """Why the stage can never run as the rule has it, as (key, reason, remedy); None where it can."""
     declared = _declared(stage, rule)
@@ -38,12 +46,14 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
         return None
     machine = gpu()
     if why := machine.why:
-        return ("device", f"{rule.engine} is to run on a GPU: {why}", "device: cpu") if rule.device == "gpu" else None
+        reason, remedy = f"{rule.engine} asks for a GPU, but there is none here: {why}", "use device: auto, or cpu"
+        return ("device", reason, remedy) if rule.device == "gpu" else None
     need, largest = rule.vram or declared.at(1), max(device.total for device in machine.devices()) - MARGIN
     if need <= largest:
         return None
     reason = f"{rule.engine} asks for {need / 1024:.1f} GiB; the largest GPU here has {largest / 1024:.1f}"
-    return "vram" if rule.vram else "engine", reason, "a smaller model or precision, or device: cpu"
+    remedy = "give it less with vram:" if rule.vram else "use a smaller model, precision: fp16, or device: cpu"
+    return "vram" if rule.vram else "engine", reason, remedy
 
 
 def _declared(stage: str, rule: StageRule) -> Vram | None:

@@ -254,7 +254,7 @@ class LocalExecutor(Executor):
             part = self._part(tickets[begin:], items)
             answer = worker.run(part, _shifted(heard, begin), items)
             if isinstance(answer, list):
-                answers += answer
+                answers += [_on(seat, outcome) for outcome in answer]
                 self._hung.difference_update(ticket.task for ticket in part)
                 if seat and worker.alive:
                     self._estimates.learn(first, seat.device.name, items, seat.peak, full=len(part) >= items)
@@ -294,6 +294,11 @@ class LocalExecutor(Executor):
             stage=ticket.stage,
             remedy="see the log in the workspace's .log folder; deadline: gives the stage more seconds",
         )
+
+
+def _on(seat: Seat | None, outcome: Outcome) -> Outcome:
+    """Keep with a task's facts on which card it ran; the CPU goes without saying."""
+    return outcome | {"device": seat.device.name} if seat and isinstance(outcome, dict) else outcome
 
 
 def _shifted(heard: Heard, by: int) -> Heard:

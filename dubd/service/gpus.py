@@ -111,3 +111,8 @@ def lease(held: Held) -> dict[str, Any]:
         "seconds": round(max(0.0, time.monotonic() - held.since), 1),
         "loading": held.loading,
     }
+
+
+def size(mib: int) -> str:
+    """MiB as people write it: 512 MiB, 17.5 GiB."""
+    return f"{mib} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"

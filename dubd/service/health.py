@@ -16,8 +16,7 @@ from dubd.engines import registry
 from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.rules import Rules, check
-from dubd.schedule.estimates import gib
-from dubd.service.gpus import machine
+from dubd.service.gpus import machine, size
 
 _LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
 
@@ -69,10 +68,12 @@ def _gpus() -> Iterator[Finding]:
     for seen in found.seen:
         name = f"{seen.device.name} ({seen.device.uuid})"
         if seen.view:
-            sizes = f"{gib(seen.device.total)}, {gib(seen.view.free)} free, {gib(seen.view.foreign)} in use by others"
+            sizes = (
+                f"{size(seen.device.total)}, {size(seen.view.free)} free, {size(seen.view.foreign)} in use by others"
+            )
             yield Finding("gpu", "good", f"{name}, {sizes}")
         else:
-            yield Finding("gpu", "note", f"{name}, {gib(seen.device.total)}: {seen.fault}", "nvidia-smi tells more")
+            yield Finding("gpu", "note", f"{name}, {size(seen.device.total)}: {seen.fault}", "nvidia-smi tells more")
     if found.ledger is None or not os.access(found.ledger, os.W_OK | os.X_OK):
         says = f"{found.ledger} cannot be written" if found.ledger else str(found.seen[0].fault)
         yield Finding("gpu leases", "bad", says, "make it writable, or set DUBD_RUNTIME")

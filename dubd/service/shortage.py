@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubd.schedule.estimates import gib
 from dubd.schedule.ledger import Held, View
-from dubd.service.gpus import Machine, Seen
+from dubd.service.gpus import Machine, Seen, size
 
 FOREIGN_AFTER = 60.0  # s; before that what others seem to use may be a worker of ours that just ended (design: 60 s)
 _NAMED = 3  # leases that are told one by one
@@ -28,16 +27,16 @@ def shortage(need: Need, machine: Machine) -> str:
     """What comes after "waiting for". Several devices: told of the one that has most room."""
     able = [seen for seen in machine.seen if seen.largest >= need.mib]
     if not machine.seen:
-        return f"{gib(need.mib)} on a GPU: {machine.why}"
+        return f"{size(need.mib)} on a GPU: {machine.why}"
     if not able:
-        return f"{gib(need.mib)} on a GPU: the largest here has {_short(max(seen.largest for seen in machine.seen))}"
+        return f"{size(need.mib)} on a GPU: the largest here has {_short(max(seen.largest for seen in machine.seen))}"
     if turn := _turn(need, able):
         return turn
     views = [(seen, seen.view) for seen in able if seen.view]
     if not views:
-        return f"{gib(need.mib)} on a GPU: {able[0].fault}"
+        return f"{size(need.mib)} on a GPU: {able[0].fault}"
     seen, view = max(views, key=lambda pair: (not pair[1].loading, pair[1].free))
-    return f"{gib(need.mib)} on {'a GPU' if len(machine.seen) == 1 else seen.short}: {_why(need, view)}"
+    return f"{size(need.mib)} on {'a GPU' if len(machine.seen) == 1 else seen.short}: {_why(need, view)}"
 
 
 def _turn(need: Need, able: Sequence[Seen]) -> str | None:
@@ -45,7 +44,7 @@ def _turn(need: Need, able: Sequence[Seen]) -> str | None:
     for seen in able:
         for held in seen.view.held if seen.view else ():
             if held.what == need.what and need.pid is not None and descends(held.pid, need.pid):
-                doing = "loads" if held.loading else f"has {gib(held.mib)}"
+                doing = "loads" if held.loading else f"has {size(held.mib)}"
                 return f"a turn with its worker, which {doing} on {seen.short} (pid {held.pid})"
     return None
 
@@ -54,9 +53,9 @@ def _why(need: Need, view: View) -> str:
     loading = next((held for held in view.held if held.loading), None)
     if loading and view.free >= need.mib:
         return f"{loading.what} (pid {loading.pid}) loads there first"
-    says = [f"{_short(view.free)} free", *_holders(view.held)]
+    says = [f"{_short(view.free) if view.free else 'none'} free", *_holders(view.held)]
     if view.free < need.mib and view.foreign and need.waited >= FOREIGN_AFTER:
-        says.append(f"{gib(view.foreign)} are in use by other programs")
+        says.append(f"{size(view.foreign)} are in use by other programs")
     return ", ".join(says)
 
 
@@ -83,4 +82,5 @@ def descends(pid: int, ancestor: int) -> bool:
 
 
 def _short(mib: int) -> str:
-    return f"{mib / 1024:.1f}"
+    """As after a size in GiB; a small one says its unit."""
+    return size(mib).removesuffix(" GiB")
