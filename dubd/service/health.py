@@ -68,10 +68,8 @@ def _gpus() -> Iterator[Finding]:
     for seen in found.seen:
         name = f"{seen.device.name} ({seen.device.uuid})"
         if seen.view:
-            sizes = (
-                f"{size(seen.device.total)}, {size(seen.view.free)} free, {size(seen.view.foreign)} in use by others"
-            )
-            yield Finding("gpu", "good", f"{name}, {sizes}")
+            now = f"{size(seen.view.free)} free, {size(seen.view.foreign)} in use by others"
+            yield Finding("gpu", "good", f"{name}, {size(seen.device.total)}: {now}")
         else:
             yield Finding("gpu", "note", f"{name}, {size(seen.device.total)}: {seen.fault}", "nvidia-smi tells more")
     if found.ledger is None or not os.access(found.ledger, os.W_OK | os.X_OK):
