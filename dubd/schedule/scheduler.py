@@ -177,8 +177,7 @@ class Scheduler:
                 answers = self._executor.run(slot, tickets, heard)
         except Exception as error:  # no worker could be started: an interpreter that is not there, no memory, no space
             log.exception("running %s", tickets[0].task)
-            fault = DubdError(f"could not be run: {error}", file=tickets[0].task, stage=tickets[0].stage)
-            answers = [fault] * len(tickets)
+            answers = [DubdError(f"could not be run: {error}", file=t.task, stage=t.stage) for t in tickets]
         self._news.put(_Ended(start, owners, tickets, answers, time.monotonic() - began))
 
     def _pass_on(self, news: _Progress | _Ended | None) -> None:

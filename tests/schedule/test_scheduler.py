@@ -14,6 +14,7 @@ from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Outcome
+from tests.schedule.cards import Tickets
 
 
 def ticket(task: str, stage: str = "speak", engine: str | None = "espeak", batch: int = 1) -> Ticket:
@@ -228,3 +229,21 @@ def test_a_card_is_no_cpu_slot() -> None:
     scheduler.run()
     assert card.ended == [("a:0", {})]
     assert cpu.ended == [("b:0", {})]
+
+
+def test_each_ticket_that_could_not_be_run_fails_by_its_own_name() -> None:
+    class Nowhere(Counting):
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            del slot, heard
+            assert len(tickets) == 2
+            raise OSError("no such interpreter")
+
+    scheduler, source = Scheduler(Nowhere(1)), Tickets([ticket(f"speak:{name}", batch=2) for name in "ef"])
+    scheduler.add(source)
+    scheduler.run()
+    assert {task: error.file for task, error in source.ended.items() if isinstance(error, DubdError)} == {
+        "speak:e": "speak:e",
+        "speak:f": "speak:f",
+    }
