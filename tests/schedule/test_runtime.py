@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from dubd.errors import DubdError
 from dubd.schedule.runtime import runtime
+from tests.scenarios.conftest import make_home
+from tests.schedule.cards import Machine
 
 OURS = os.getuid()
 
@@ -19,6 +22,21 @@ def test_the_one_that_is_named_comes_first(tmp_path: Path) -> None:
     named = tmp_path / "a" / "b"
     assert runtime({"DUBD_RUNTIME": str(named)}, run=tmp_path) == named
     assert named.is_dir()
+
+
+def test_no_test_meets_the_dubd_of_this_machine() -> None:
+    found = Path(os.environ["DUBD_RUNTIME"])
+    assert found.parent == Path(tempfile.gettempdir())
+    assert runtime() == found
+
+
+def test_what_a_test_starts_meets_it_neither(tmp_path: Path) -> None:
+    assert make_home(tmp_path).environ["DUBD_RUNTIME"] == os.environ["DUBD_RUNTIME"]
+    machines = [Machine(tmp_path / name) for name in "ab"]
+    for variable in ("DUBD_RUNTIME", "DUBD_SIMULATED_GPUS"):
+        places = {machine.environ()[variable] for machine in machines}
+        assert len(places) == 2
+        assert all(Path(place).is_relative_to(tmp_path) for place in places)
 
 
 def test_run_dubd_where_it_can_be_written(tmp_path: Path) -> None:
