@@ -9,6 +9,7 @@ Run as `python -m dubd.schedule.nursery` with a socket as standard input. One me
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -29,7 +30,10 @@ _MESSAGE = 1 << 12
 
 
 class Nursery:
-    """The parent's end. The process is started with the first worker and ends with its parent."""
+    """The parent's end. The process is started with the first worker and ends with its parent.
+
+    More exactly, it ends with the thread that called `start` (prctl(2)): always call that from one that stays.
+    """
 
     def __init__(self, log: Path, environ: dict[str, str]) -> None:
         self._log, self._environ = log, environ
@@ -45,12 +49,22 @@ class Nursery:
         into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("wb", "rb"), strict=True))
         out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
         with their_in, their_out:
-            reply = self._ask({"start": argv}, [their_in.fileno(), their_out.fileno(), log.fileno(), *lease])
-        return Born(self, int(reply["pid"]), into, out)
+            given = [their_in.fileno(), their_out.fileno(), log.fileno(), *lease]
+            with self._guard:
+                if self._process is None or self._process.poll() is not None:
+                    self._process = self._launch()
+                parent, reply = self._process, self._ask({"start": argv}, given)
+        return Born(self, parent, int(reply["pid"]), into, out)
 
-    def status(self, pid: int) -> int:
-        """Reap a worker that has ended or is ending: its exit code, or minus the signal."""
-        return os.waitstatus_to_exitcode(int(self._ask({"wait": pid}, [])["status"]))
+    def status(self, pid: int, parent: subprocess.Popen[bytes]) -> int:
+        """Reap a worker that has ended or is ending: its exit code, or minus the signal.
+
+        Errors: OSError where the process it was born of has ended. Another one could not tell, and would fail.
+        """
+        with self._guard:
+            if self._process is not parent or parent.poll() is not None:
+                raise ProcessLookupError(errno.ESRCH, "the process that started this worker has ended")
+            return os.waitstatus_to_exitcode(int(self._ask({"wait": pid}, [])["status"]))
 
     def close(self) -> None:
         """End the process; its workers go with it."""
@@ -62,21 +76,19 @@ class Nursery:
                 self._process = None
 
     def _ask(self, message: dict[str, object], descriptors: list[int]) -> dict[str, int]:
-        with self._guard:
-            if self._process is None or self._process.poll() is not None:
-                self._launch()
-            assert self._socket is not None
-            socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
-            answer = self._socket.recv(_MESSAGE)
-            if not answer:
-                raise OSError(None, "the process that starts workers has ended")
-            found: dict[str, int] = json.loads(answer)
-            return found
+        """With the guard held."""
+        assert self._socket is not None
+        socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
+        answer = self._socket.recv(_MESSAGE)
+        if not answer:
+            raise OSError(None, "the process that starts workers has ended")
+        found: dict[str, int] = json.loads(answer)
+        return found
 
-    def _launch(self) -> None:
+    def _launch(self) -> subprocess.Popen[bytes]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "dubd.schedule.nursery"],
                 stdin=theirs.fileno(),
                 stdout=log,
@@ -84,15 +96,20 @@ class Nursery:
                 env=self._environ,
                 start_new_session=True,  # a terminal's Ctrl-C is for its parent
             )
+        if self._socket:
+            self._socket.close()
         self._socket = ours
+        return process
 
 
 class Born:
     """A worker that the nursery forked, with as much of Popen as a worker needs."""
 
-    def __init__(self, nursery: Nursery, pid: int, into: IO[bytes], out: IO[bytes]) -> None:
+    def __init__(
+        self, nursery: Nursery, parent: subprocess.Popen[bytes], pid: int, into: IO[bytes], out: IO[bytes]
+    ) -> None:
         self.pid, self.stdin, self.stdout = pid, into, out
-        self._nursery = nursery
+        self._nursery, self._parent = nursery, parent
         self._ended = os.pidfd_open(pid)
         self._code: int | None = None
         self._guard = threading.Lock()
@@ -114,7 +131,7 @@ class Born:
                 select.select([self._ended], [], [])
                 os.close(self._ended)
                 try:
-                    self._code = self._nursery.status(self.pid)
+                    self._code = self._nursery.status(self.pid, self._parent)
                 except OSError:  # the nursery ended first, and took its workers along
                     self._code = -signal.SIGKILL
             return self._code
