@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from dubd.schedule import worker
+from dubd.schedule import logs, worker
 
 _COMMON = ("numpy", "scipy.signal", "scipy.ndimage", "cv2", "soundfile")
 _STAGES = ("plan", "extract", "transcribe", "voice", "translate", "speak", "faces", "lipsync", "restore", "render")
@@ -87,7 +87,7 @@ class Nursery:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, self._log.open("ab") as log:
+        with theirs, logs.opened(self._log) as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dubd.schedule.nursery"],
                 stdin=theirs.fileno(),

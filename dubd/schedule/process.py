@@ -13,16 +13,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dubd.errors import DubdError
-from dubd.schedule import footprint, surroundings
+from dubd.schedule import footprint, logs, surroundings
 from dubd.schedule.nursery import Born, Nursery
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
-_LOG_LIMIT = 1 << 20  # bytes; a longer log starts anew
 _READ = 1 << 16
 
 Heard = Callable[[int, float], None]  # (index in the batch, fraction done)
@@ -50,6 +49,7 @@ class Worker:
         self.kind, self.seat = ticket.kind, seat
         self.idle_since = time.monotonic()
         self._process: Born | subprocess.Popen[bytes] | None = None
+        self._log: Path | None = None
         self._broken: DubdError | None = None
         self._loaded = False
         self._said = b""  # read, and not yet a whole line
@@ -67,15 +67,17 @@ class Worker:
         """Its lease; 0 on the CPU."""
         return self.seat.mib if self.seat else 0
 
-    def start(self, ticket: Ticket, logs: Path, nursery: Nursery) -> None:
-        """The process, which from now on holds the lease. Errors: OSError where it cannot be had."""
+    def start(self, ticket: Ticket, folder: Path, nursery: Nursery) -> None:
+        """The process, with its log in `folder`; it holds the lease from now on. Errors: OSError where it cannot."""
         argv = [ticket.stage, *([ticket.engine] if ticket.engine else [])]
         lease = [self.seat.fileno()] if self.seat else []
-        with _log(logs, f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages") as log:
+        name = f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages"
+        self._log = folder / f"{name}.log"
+        with logs.opened(self._log) as log:
             if ticket.python is None:
                 self._process = nursery.start(argv, log, lease)
             else:
-                environ = surroundings.lent(ticket.stage, ticket.engine, logs.parent / ".cache" / "lent")
+                environ = surroundings.lent(ticket.stage, ticket.engine, folder.parent / ".cache" / "lent")
                 self._process = subprocess.Popen(
                     [ticket.python, "-m", "dubd.schedule.worker", *argv],
                     stdin=subprocess.PIPE,
@@ -103,6 +105,8 @@ class Worker:
         """
         deadlines = [ticket.deadline for ticket in tickets if ticket.deadline is not None]
         silence = sum(deadlines) if len(deadlines) == len(tickets) else None
+        if self._log:
+            logs.start_anew(self._log)  # a worker may live, and talk, for as long as the daemon
         with self._talk:
             try:
                 if not self._loaded:
@@ -204,10 +208,3 @@ class Worker:
 
 def _outcome(data: dict[str, Any]) -> Outcome:
     return DubdError.from_json(data["error"]) if "error" in data else data["facts"]
-
-
-def _log(folder: Path, name: str) -> IO[bytes]:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.log"
-    fresh = path.exists() and path.stat().st_size > _LOG_LIMIT
-    return path.open("wb" if fresh else "ab")
