@@ -33,7 +33,8 @@ def gpu(
     if json:
         show_json(seen.to_json())
     elif seen.why:
-        say(f"no GPU: {seen.why}")
+        for line in (f"no GPU: {seen.why}", *_faults(seen)):
+            say(line)
     elif once or not sys.stdout.isatty():
         console().print(tables(seen))
     else:
@@ -59,15 +60,17 @@ def tables(machine: Machine) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    if machine.why:
-        return Group(Text(f"no GPU: {machine.why}", "yellow"))
-    parts: list[Any] = [_devices(machine)]
-    parts += [Text(f"{seen.short}: {seen.fault}", "red") for seen in machine.seen if seen.fault]
+    parts: list[Any] = [Text(f"no GPU: {machine.why}", "yellow") if machine.why else _devices(machine)]
+    parts += [Text(line, "red") for line in _faults(machine)]
     if held := [(seen, one) for seen in machine.seen if seen.view for one in seen.view.held]:
         parts += ["", _leases(held)]
     elif any(seen.view for seen in machine.seen):
         parts.append(Text("no leases: no worker of dubd has, or was promised, any of it", "dim"))
     return Group(*parts)
+
+
+def _faults(machine: Machine) -> list[str]:
+    return [f"{seen.short}: {seen.fault}" for seen in machine.seen if seen.fault]
 
 
 def _devices(machine: Machine) -> Table:

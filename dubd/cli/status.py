@@ -55,7 +55,7 @@ def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
     """The devices and who holds what of them."""
     from dubd.service.gpus import size
 
-    if found["why"]:
+    if found["why"] and not found["devices"]:
         yield f"no GPU is used: every engine runs on the CPU ({found['why']})"
     for device in found["devices"]:
         name = f"{device['name']} ({device['uuid']})"

@@ -6,15 +6,17 @@ Any process may look: the driver and the ledger of leases are asked, not the dae
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dubd.errors import DubdError
+from dubd.schedule import lease
 from dubd.schedule.gpu import Device, GpuError, gpu
 from dubd.schedule.ledger import MARGIN, Held, Ledger, View
 from dubd.schedule.runtime import runtime
+from dubd.schedule.wanted import Wanted
 
 _SHORT = 12  # characters of a UUID that are shown: "GPU-8932f937"
 
@@ -31,12 +33,15 @@ class Seen:
     @property
     def largest(self) -> int:
         """What can ever be leased."""
-        return self.view.largest if self.view else self.device.total - MARGIN
+        return self.view.largest if self.view else max(0, self.device.total - MARGIN)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Every device at one moment; `why` there is none, as one line, and `ledger`, the folder of leases, if any."""
+    """Every device at one moment; `why` there is none, as one line, and `ledger`, the folder of leases, if any.
+
+    With `why`, `seen` are devices that other dubd processes still count on: the driver was lost since they started.
+    """
 
     why: str | None
     seen: tuple[Seen, ...] = ()
@@ -53,11 +58,14 @@ class Machine:
         return {"why": self.why, "ledger": ledger, "devices": [_device(seen) for seen in self.seen]}
 
 
-def machine() -> Machine:
-    """Look once. Never raises: what cannot be told of a device is its `fault`. Makes no folder where there is none."""
+def machine(*, building: bool = True) -> Machine:
+    """Look once. Never raises: what cannot be told of a device is its `fault`.
+
+    Without a device the ledger is looked at only where something may be `building`, and so may wait for one.
+    """
     found = gpu()
     if why := found.why:
-        return Machine(why)
+        return Machine(why, tuple(_lost(why)) if building else ())
     devices = found.devices()
     names = dict(zip([device.uuid for device in devices], shortened(device.uuid for device in devices), strict=True))
     try:
@@ -76,6 +84,21 @@ def shortened(uuids: Iterable[str]) -> list[str]:
     return [uuid[:size] for uuid in whole]
 
 
+def _lost(why: str) -> Iterator[Seen]:
+    """Devices that the driver no longer tells a fresh process of, but that a dubd process holds or waits for."""
+    try:
+        folder = runtime()
+        wanted = Wanted(folder)
+        for place in sorted((folder / "vram").iterdir()):
+            with lease.mutex(place):
+                held = len(lease.live(place))
+            if held or wanted.by_others(place.name):
+                some = f"; {held} lease{'s' if held > 1 else ''} held" if held else "; tasks wait for it"
+                yield Seen(Device(place.name, "GPU", 0), place.name, None, f"the driver has lost it: {why}{some}")
+    except (DubdError, GpuError, OSError):  # no ledger: nobody has used a device here
+        return
+
+
 def _look(ledger: Ledger, device: Device, short: str) -> Seen:
     try:
         return Seen(device, short, ledger.view(device.uuid))
@@ -90,18 +113,18 @@ def _device(seen: Seen) -> dict[str, Any]:
     return {
         "name": seen.device.name,
         "uuid": seen.device.uuid,
-        "total": seen.device.total,
-        "largest": seen.largest,
+        "total": seen.device.total or None,
+        "largest": seen.largest or None,
         "used": view.used if view else None,
         "foreign": view.foreign if view else None,
         "promised": view.promised if view else None,
         "free": view.free if view else None,
         "fault": seen.fault,
-        "leases": [lease(held) for held in view.held] if view else [],
+        "leases": [_lease(held) for held in view.held] if view else [],
     }
 
 
-def lease(held: Held) -> dict[str, Any]:
+def _lease(held: Held) -> dict[str, Any]:
     """One lease as JSON; `seconds` since it was taken."""
     return {
         "what": held.what,

@@ -26,7 +26,7 @@ class Need:
 def shortage(need: Need, machine: Machine) -> str:
     """What comes after "waiting for". Several devices: told of the one that has most room."""
     able = [seen for seen in machine.seen if seen.largest >= need.mib]
-    if not machine.seen:
+    if machine.why:
         return f"{size(need.mib)} on a GPU: {machine.why}"
     if not able:
         return f"{size(need.mib)} on a GPU: the largest here has {_short(max(seen.largest for seen in machine.seen))}"

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 def standing(folders: Folders) -> dict[str, Any]:
     """The document that `dubd status --json` prints; docs/cli.md describes it."""
-    gpus = machine()
-    found = [of_video(folder, gpus) for folder in videos(folders.workspace)]
+    folders_of = list(videos(folders.workspace))
+    gpus = machine(building=any(owner(folder) is not None for folder in folders_of))
+    found = [of_video(folder, gpus) for folder in folders_of]
     return {
         "workspace": str(folders.workspace),
         "inbox": str(folders.inbox),

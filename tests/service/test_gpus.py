@@ -14,6 +14,7 @@ import pytest
 
 from dubd.schedule.ledger import MARGIN
 from dubd.schedule.simulated import Allocation
+from dubd.schedule.wanted import Wanted
 from dubd.service.gpus import Machine, machine, shortened, size
 from tests.schedule import cards
 
@@ -101,8 +102,26 @@ def test_json_has_everything_and_says_what_it_cannot_know(box: cards.Machine) ->
 
 def test_without_a_device_there_is_a_reason_and_no_folder_is_made(box: cards.Machine) -> None:
     box.simulate()
-    assert machine() == Machine(f"no simulated GPU: {box.cards / 'devices.json'} names none")
+    assert machine(building=False) == Machine(f"no simulated GPU: {box.cards / 'devices.json'} names none")
     assert not (box.folder / "runtime").exists()
+
+
+def test_a_driver_that_tells_a_fresh_process_of_nothing_does_not_hide_a_device_that_others_count_on(
+    box: cards.Machine,
+) -> None:
+    with holder(box, "GPU-1", 1000, 900, "speak with xtts"):
+        box.simulate()
+        found = machine()
+        (seen,) = found.seen
+        assert found.why is not None
+        assert seen.fault == f"the driver has lost it: {found.why}; 1 lease held"
+        assert found.to_json()["devices"][0]["total"] is None
+    waiting = Wanted(box.folder / "runtime")
+    waiting.say("GPU-1")
+    assert [seen.short for seen in machine().seen] == ["GPU-1"]
+    assert machine().seen[0].fault == f"the driver has lost it: {found.why}; tasks wait for it"
+    waiting.close()
+    assert machine().seen == ()
 
 
 def test_a_ledger_that_cannot_be_opened_is_told_for_each_device(
@@ -137,7 +156,7 @@ def test_short_names_tell_devices_apart() -> None:
     assert shortened(["GPU-8932f937-d72c", "GPU-1234f937-d72c"]) == ["GPU-8932f937", "GPU-1234f937"]
     same = "MIG-GPU-8932f937-d72c/"
     assert shortened([f"{same}1/0", f"{same}2/0"]) == [f"{same}1", f"{same}2"]
-    assert shortened(["GPU-0"]) == ["GPU-0"]
+    assert shortened(["GPU-0"]) == ["GPU-1"]
     assert shortened([]) == []
 
 
