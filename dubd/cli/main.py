@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import typer
 from dubd import __version__
 from dubd.cli import doctor, gpu, report, rules, run, status, watch, why
 from dubd.cli.console import complain
+from dubd.cli.voice import LOGS, keep_log
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
@@ -51,7 +50,7 @@ def _dubd(
 
 def main() -> None:
     """Run the command line; a fault becomes one line on standard error and the exit code that it names."""
-    _keep_tracebacks()
+    keep_log(Folders.find().workspace / LOGS)
     try:
         app()
     except DubdError as error:
@@ -62,19 +61,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone, as with `| head`
         sys.exit(int(Exit.OK))
-
-
-def _keep_tracebacks() -> None:
-    """Send what only a developer reads to the workspace's log, so that a person gets one line a fault."""
-    log = logging.getLogger("dubd")
-    folder = Folders.find().workspace / ".log"
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        handler: logging.Handler = logging.FileHandler(folder / "dubd.log", encoding="utf-8", delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
-    else:
-        handler = logging.NullHandler()
-    log.addHandler(handler)
-    log.propagate = False
 
 
 if __name__ == "__main__":

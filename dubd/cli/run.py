@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,15 +109,19 @@ class _Run:
         return Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
 
     def _build(self, videos: list[Video]) -> None:
+        from dubd.cli.voice import LOGS, keep_log
         from dubd.graph import device
         from dubd.graph.video_build import VideoBuild
         from dubd.schedule.executor import LocalExecutor
         from dubd.schedule.scheduler import Scheduler
         from dubd.service.fault import fault_of
 
+        with suppress(OSError):  # whoever needs the folder says so
+            (logs := self.folders.workspace / LOGS).mkdir(exist_ok=True)
+        keep_log(logs)
         for video in videos:
             device.tell(video.rule.stages)
-        with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
+        with LocalExecutor(logs, self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []
             held.callback(_close, builds)

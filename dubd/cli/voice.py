@@ -1,16 +1,37 @@
-"""What is said of the GPUs while videos are built, put on the board: the log's warnings, from whatever thread."""
+"""Where the log goes: into the workspace, for a developer; and what it says of the GPUs to people, on the board."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dubd.cli.board import Board
 
 GPU_LOG = "dubd.gpu"  # no GPU, one that is lost or answers again, memory that ran out, a worker that hung
+
+LOGS = ".log"  # in the workspace
+
+
+def keep_log(folder: Path) -> None:
+    """Send what only a developer reads to a file in `folder`, where it is there, so that people get a line a fault.
+
+    Called again once there is a workspace: the first start makes it.
+    """
+    log = logging.getLogger("dubd")
+    log.propagate = False
+    if any(isinstance(handler, logging.FileHandler) for handler in log.handlers):
+        return
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        handler: logging.Handler = logging.FileHandler(folder / "dubd.log", encoding="utf-8", delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    else:
+        handler = logging.NullHandler()
+    log.addHandler(handler)
 
 
 class _OnBoard(logging.Handler):

@@ -30,7 +30,7 @@ def watch(
     """
     from dubd.cli.board import board
     from dubd.cli.run import stopping
-    from dubd.cli.voice import voiced
+    from dubd.cli.voice import LOGS, keep_log, voiced
     from dubd.folders import Folders
     from dubd.graph import device
     from dubd.graph.rules import Rules, check
@@ -40,7 +40,8 @@ def watch(
     folders = Folders.find()
     try:
         folders.inbox.mkdir(parents=True, exist_ok=True)
-        folders.workspace.mkdir(parents=True, exist_ok=True)
+        logs = folders.workspace / LOGS
+        logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DubdError(
             f"cannot be made: {error.strerror}",
@@ -48,7 +49,8 @@ def watch(
             remedy="make its parent writable, or set DUBD_INBOX and DUBD_WORKSPACE",
             exit=Exit.WORKSPACE,
         ) from error
-    with board(json=json) as shown, voiced(shown), LocalExecutor(folders.workspace / ".log", jobs) as executor:
+    keep_log(logs)
+    with board(json=json) as shown, voiced(shown), LocalExecutor(logs, jobs) as executor:
         teller = _Teller(shown)
         daemon = Daemon(folders, executor, teller.tell, settle=settle)
         shown.line(f"watching {folders.inbox}; {devices()}")

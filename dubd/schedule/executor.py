@@ -158,7 +158,8 @@ class LocalExecutor(Executor):
         self._devices(ledger)
         largest = max((most for _, most in self._known), default=0)
         if not self._known:
-            reason, remedy = f"{ticket.engine} asks for a GPU: {ledger.gpu.why}", "device: cpu"
+            reason = f"{ticket.engine} asks for a GPU, but there is none here: {ledger.gpu.why}"
+            remedy = "use device: auto, or cpu"
         elif (need := self.need(ticket, 1)) > largest:
             reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {largest / 1024:.1f}"
             remedy = "use a smaller model or precision, or device: cpu"

@@ -1,15 +1,35 @@
-"""What is said of the GPUs while videos are built: as a line, and beside the JSON lines, never among them."""
+"""What is said of the GPUs while videos are built: in the log, as a line, and beside JSON lines, never among them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dubd.cli.board import Board, Lines
-from dubd.cli.voice import GPU_LOG, voiced
+from dubd.cli.voice import GPU_LOG, keep_log, voiced
 
 log = logging.getLogger(GPU_LOG)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    top = logging.getLogger("dubd")
+    handlers, propagate = list(top.handlers), top.propagate
+    yield
+    top.handlers[:], top.propagate = handlers, propagate
+
+
+def test_the_log_is_kept_from_the_first_start_on(tmp_path: Path) -> None:
+    keep_log(tmp_path / ".log")  # before there is a workspace
+    (tmp_path / ".log").mkdir()
+    keep_log(tmp_path / ".log")
+    keep_log(tmp_path / ".log")
+    log.warning("GPU is lost")
+    (line,) = (tmp_path / ".log" / "dubd.log").read_text().splitlines()
+    assert line.endswith("dubd.gpu GPU is lost")
 
 
 def test_a_warning_is_a_line_and_notes_are_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,7 @@ def test_short_names_tell_devices_apart() -> None:
     assert shortened(["GPU-8932f937-d72c", "GPU-1234f937-d72c"]) == ["GPU-8932f937", "GPU-1234f937"]
     same = "MIG-GPU-8932f937-d72c/"
     assert shortened([f"{same}1/0", f"{same}2/0"]) == [f"{same}1", f"{same}2"]
-    assert shortened(["GPU-0"]) == ["GPU-1"]
+    assert shortened(["GPU-0"]) == ["GPU-0"]
     assert shortened([]) == []
 
 
