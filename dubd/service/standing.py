@@ -17,6 +17,7 @@ from dubd.service.gpus import Machine, machine
 from dubd.service.inbox import VIDEO
 
 if TYPE_CHECKING:
+    from dubd.schedule.estimates import Estimates
     from dubd.schedule.ticket import Ticket
 
 
@@ -88,24 +89,26 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
 def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | None) -> Iterator[Mapping[str, Any]]:
     """Each stale task that neither runs nor failed, with what it waits for: a place, a GPU's memory, or other tasks."""
     from dubd.graph.why import why  # it reads the rule and with it the engines: only where there is work
+    from dubd.schedule.estimates import Estimates
+    from dubd.schedule.peaks import Peaks
 
+    estimates = Estimates(Peaks(folder.parent / ".cache" / "peaks.json"))
+    taken = locked_since(folder)
     for verdict in why(folder):
         if verdict.task not in begun:
             before = [root.task for root in verdict.waits_for]
             line: dict[str, Any] = {"task": verdict.task, "for": before, "why": list(verdict.reasons), "gpu": None}
             if pid is not None and not before and verdict.ticket and verdict.ticket.vram:
                 gpus = gpus or machine()
-                line["gpu"] = _short_of(folder, verdict.ticket, max(verdict.since, locked_since(folder)), pid, gpus)
+                line["gpu"] = _short_of(verdict.ticket, estimates, max(verdict.since, taken), pid, gpus)
             yield line
 
 
-def _short_of(folder: Path, ticket: Ticket, since: float, pid: int, gpus: Machine) -> dict[str, Any]:
+def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus: Machine) -> dict[str, Any]:
     """What a ticket that could run now lacks on the GPUs: room for one item, as it was declared or measured."""
-    from dubd.schedule.estimates import Estimates
-    from dubd.schedule.peaks import Peaks
     from dubd.service.shortage import Need, shortage
 
-    mib = Estimates(Peaks(folder.parent / ".cache" / "peaks.json")).need(ticket, 1, gpus.cards)
+    mib = estimates.need(ticket, 1, gpus.cards)
     need = Need(mib, f"{ticket.stage} with {ticket.engine}", max(0.0, time.time() - since), pid)
     return {"mib": mib, "seconds": round(need.waited, 1), "says": shortage(need, gpus)}
 

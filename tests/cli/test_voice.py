@@ -18,6 +18,7 @@ log = logging.getLogger(GPU_LOG)
 def _log_as_before() -> Iterator[None]:
     top = logging.getLogger("dubd")
     handlers, propagate = list(top.handlers), top.propagate
+    top.handlers.clear()
     yield
     top.handlers[:], top.propagate = handlers, propagate
 
