@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 _MEDIA = Path(os.environ.get("DUBD_MEDIA") or Path(__file__).parents[2] / "shared" / "media")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime() -> Iterator[None]:
+    """A place for leases of this test process alone: no test, nor what it starts, meets the dubd of the machine."""
+    with (
+        tempfile.TemporaryDirectory(prefix="dubd-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("DUBD_RUNTIME", folder)
+        yield
 
 
 @pytest.fixture

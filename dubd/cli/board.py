@@ -67,6 +67,10 @@ class Board:
         """A line of its own."""
         say(text, style)
 
+    def warn(self, text: str) -> None:
+        """A line that must be seen, wherever the output goes."""
+        self.line(text, "bold yellow")
+
     def fault(self, error: DubdError) -> None:
         """A fault that belongs to no task."""
         complain(error)
@@ -110,6 +114,10 @@ class Lines(Board):
 
     def line(self, text: str, style: str = "") -> None:
         """Prose has no place between JSON lines."""
+
+    def warn(self, text: str) -> None:
+        """Beside the JSON lines."""
+        print(f"dubd: {text}", file=sys.stderr, flush=True)
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The video's own line: its task is the video."""

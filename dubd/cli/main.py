@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
-import os
 import sys
 from typing import Annotated
 
 import typer
 
 from dubd import __version__
-from dubd.cli import doctor, report, rules, run, status, watch, why
+from dubd.cli import doctor, gpu, report, rules, run, status, watch, why
 from dubd.cli.console import complain
+from dubd.cli.voice import LOGS, keep_log
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
-
-_LOG = 1 << 20  # bytes of dubd.log before it is begun anew; the last one is kept as dubd.log.1
 
 app = typer.Typer(
     name="dubd",
@@ -30,6 +26,7 @@ app = typer.Typer(
 app.command("watch")(watch.watch)
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("gpu")(gpu.gpu)
 app.command("why")(why.why)
 app.command("report")(report.report)
 app.add_typer(rules.app, name="rules")
@@ -53,7 +50,7 @@ def _dubd(
 
 def main() -> None:
     """Run the command line; a fault becomes one line on standard error and the exit code that it names."""
-    _keep_tracebacks()
+    keep_log(Folders.find().workspace / LOGS)
     try:
         app()
     except DubdError as error:
@@ -64,21 +61,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone, as with `| head`
         sys.exit(int(Exit.OK))
-
-
-def _keep_tracebacks() -> None:
-    """Send what only a developer reads to the workspace's log, so that a person gets one line a fault."""
-    log = logging.getLogger("dubd")
-    folder = Folders.find().workspace / ".log"
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            folder / "dubd.log", maxBytes=_LOG, backupCount=1, encoding="utf-8", delay=True
-        )
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
-    else:
-        handler = logging.NullHandler()
-    log.addHandler(handler)
-    log.propagate = False
 
 
 if __name__ == "__main__":

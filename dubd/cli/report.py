@@ -102,8 +102,8 @@ def _figures(figures: Mapping[str, Any]) -> Table:
 
 
 def _stages(stages: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("Work", "stage", "tasks#", "time#", "x real time#")
+    table = _table("Work", "stage", "tasks#", "time#", "x real time#", "device")
     for name, stage in sorted(stages.items(), key=lambda item: -item[1]["seconds"]):
         pace = "" if stage["times_real_time"] is None else f"{stage['times_real_time']:.2f}"
-        table.add_row(name, str(stage["tasks"]), clock(stage["seconds"]), pace)
+        table.add_row(name, str(stage["tasks"]), clock(stage["seconds"]), pace, stage["device"])
     return table

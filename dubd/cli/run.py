@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,10 +40,11 @@ def run(
     [bold]dubd run talk.mp4 --rule kannada-hindi --clip 00:15+15[/]  one stretch, by a named rule
     """
     from dubd.cli.board import board
+    from dubd.cli.voice import voiced
     from dubd.folders import Folders
 
     folders = Folders.find()
-    with board(json=json) as shown:
+    with board(json=json) as shown, voiced(shown):
         _Run(folders, shown, jobs).all(videos, rule, clip)
 
 
@@ -112,12 +113,20 @@ class _Run:
         return video
 
     def _build(self, videos: list[Video]) -> None:
+        from dubd.cli.voice import LOGS, keep_log
+        from dubd.graph import device
         from dubd.graph.video_build import VideoBuild
-        from dubd.schedule.scheduler import LocalExecutor, Scheduler
+        from dubd.schedule.executor import LocalExecutor
+        from dubd.schedule.scheduler import Scheduler
         from dubd.schedule.stopping import stopping
         from dubd.service.fault import fault_of
 
-        with LocalExecutor(self.folders.workspace / ".log", self.jobs) as executor, ExitStack() as held:
+        with suppress(OSError):  # whoever needs the folder says so
+            (logs := self.folders.workspace / LOGS).mkdir(exist_ok=True)
+        keep_log(logs)
+        for video in videos:
+            device.tell(video.rule.stages)
+        with LocalExecutor(logs, self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []
             held.callback(_close, builds)

@@ -15,6 +15,7 @@ from dubd.errors import DubdError
 from dubd.folders import Folders
 
 _STYLE = {"done": "green", "building": "cyan", "failed": "red", "broken": "red", "changed": "yellow"}
+_SIZES = (("foreign", "in use by other programs"), ("promised", "promised to workers"), ("free", "free"))
 
 
 def status(
@@ -49,8 +50,27 @@ def status(
             say(f"{drop['file']}: in the inbox, not taken yet: dubd watch")
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
-    elif video is None:
-        say("no GPU is used: every engine runs on the CPU")
+    if video is None:
+        for line in _gpus(found["gpu"]):
+            say(line)
+
+
+def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
+    """The devices and who holds what of them."""
+    from dubd.service.gpus import size
+
+    if found["why"] and not found["devices"]:
+        yield f"no GPU is used: every engine runs on the CPU ({found['why']})"
+    for device in found["devices"]:
+        name = f"{device['name']} ({device['uuid']})"
+        if device["fault"]:
+            yield f"{name}: {device['fault']}"
+            continue
+        sizes = (f"{size(device[key])} {word}" for key, word in _SIZES if device[key] or key == "free")
+        yield f"{name}, {size(device['total'])}: {', '.join(sizes)}"
+        for lease in device["leases"]:
+            does = "loading" if lease["loading"] else f"{size(lease['held'])} in use"
+            yield f"  {lease['what']} (pid {lease['pid']}): {size(lease['mib'])} for {clock(lease['seconds'])}, {does}"
 
 
 def _by(video: Mapping[str, Any]) -> str:
@@ -82,6 +102,8 @@ def _waiting(video: Mapping[str, Any]) -> Iterator[str]:
             cause = f"{', '.join(sorted({name_in(name) for name in task['for'] if name in failed}))}, which failed"
         elif before:
             cause = ", ".join(before)
+        elif task["gpu"]:
+            cause = task["gpu"]["says"]
         else:
             cause = "a place" if video["state"] == "building" else f"the next run ({'; '.join(task['why'])})"
         groups[_stage(task["task"]), cause] += 1

@@ -29,15 +29,19 @@ def watch(
     folder in the inbox, else the match of a rule, else the default rule.
     """
     from dubd.cli.board import board
+    from dubd.cli.voice import LOGS, keep_log, voiced
     from dubd.folders import Folders
-    from dubd.schedule.scheduler import LocalExecutor
+    from dubd.graph import device
+    from dubd.graph.rules import Rules, check
+    from dubd.schedule.executor import LocalExecutor
     from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
 
     folders = Folders.find()
     try:
         folders.inbox.mkdir(parents=True, exist_ok=True)
-        folders.workspace.mkdir(parents=True, exist_ok=True)
+        logs = folders.workspace / LOGS
+        logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DubdError(
             f"cannot be made: {error.strerror}",
@@ -45,16 +49,32 @@ def watch(
             remedy="make its parent writable, or set DUBD_INBOX and DUBD_WORKSPACE",
             exit=Exit.WORKSPACE,
         ) from error
-    with board(json=json) as shown, LocalExecutor(folders.workspace / ".log", jobs) as executor:
+    keep_log(logs)
+    with board(json=json) as shown, voiced(shown), LocalExecutor(logs, jobs) as executor:
         teller = _Teller(shown)
         daemon = Daemon(folders, executor, teller.tell, settle=settle)
-        shown.line(f"watching {folders.inbox}; no GPU is used: every engine runs on the CPU")
+        shown.line(f"watching {folders.inbox}; {devices()}")
+        for path in Rules(folders.rules).paths():
+            if rule := check(path, ready=False)[0]:
+                device.tell(rule.stages)
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)
     if daemon.stopping and not json:
         say("stopped; what is finished stays")
     if teller.exit and until_idle:
         raise typer.Exit(int(teller.exit))
+
+
+def devices() -> str:
+    """What engines run on here, in a few words."""
+    from dubd.schedule.gpu import gpu
+    from dubd.service.gpus import size
+
+    machine = gpu()
+    if machine.why:
+        return f"no GPU is used: every engine runs on the CPU ({machine.why})"
+    names = ", ".join(f"{device.name} with {size(device.total)}" for device in machine.devices())
+    return f"engines that can use a GPU run on {names}"
 
 
 class _Teller:

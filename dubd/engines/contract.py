@@ -5,10 +5,14 @@ one file with one class, and one entry-point line in the group of its stage:
 
     [project.entry-points."dubd.speak"]
     espeak = "dubd.engines.espeak:Espeak"
+
+An engine that can use a GPU answers `vram`; the rest of the scheduler follows from that one answer.
+All memory is in whole MiB.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +33,51 @@ class NoParams:
     """The parameters of an engine that has none."""
 
 
+@dataclass(frozen=True)
+class Vram:
+    """What an engine needs on a GPU, in MiB; `context` is what CUDA itself takes in each process.
+
+    300 to 400 MiB of context since CUDA 11.7 (pytorch issues #20532 and #107667).
+    """
+
+    model: int
+    per_item: int
+    context: int = 400
+
+    def at(self, batch: int) -> int:
+        """MiB for calls of at most `batch` items."""
+        return self.model + self.per_item * batch + self.context
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a worker may use: `mib` is its lease (None on the CPU), `batch` the most items a call may hold.
+
+    An engine that is handed more than `batch` items goes through them in turns: the ladder after an
+    out-of-memory halves `batch`. A library with a limit of its own (`gpu_mem_limit` of ONNX Runtime) is given
+    `mib` less the context; PyTorch is capped by the worker.
+    """
+
+    mib: int | None = None
+    batch: int = 1
+
+    def items(self, per_item: float, fixed: float) -> int:
+        """How many items of `per_item` MiB fit beside `fixed` MiB (model and context): 1 to `batch`.
+
+        Lip engines ask for each shot, with `per_item` from its frame and face size, so that no size of picture
+        can run out of memory. ValueError where `per_item` is not positive.
+        """
+        if per_item <= 0:
+            raise ValueError(f"an item takes {per_item} MiB")
+        if self.mib is None:
+            return self.batch
+        return max(1, min(self.batch, math.floor((self.mib - fixed) / per_item)))
+
+
+class OutOfMemory(Exception):
+    """The device has no room for what was asked of it. An engine may raise it; PyTorch's own is recognised too."""
+
+
 class Engine(ABC, Generic[Item, Made]):
     """A model, or what stands for one. One instance lives in one worker process."""
 
@@ -39,6 +88,10 @@ class Engine(ABC, Generic[Item, Made]):
     Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
     batch: ClassVar[int] = 1  # how many jobs one call may take
     rates: ClassVar[tuple[float, float]] = (1.0, 1.0)  # speak: slowest and quickest `Line.rate` it can do itself
+
+    # Set by the worker before `load`.
+    room: Room = Room()
+    precision: str | None = None  # as in the rule: fp32, fp16, bf16 or int8; None: the engine's own choice
 
     @classmethod
     def revision(cls) -> str:
@@ -55,13 +108,22 @@ class Engine(ABC, Generic[Item, Made]):
         """None where the engine can do this pair of language codes, else the reason."""
         return None
 
+    @classmethod
+    def vram(cls, params: Any, precision: str | None) -> Vram | None:  # noqa: ARG003  (for engines to answer)
+        """What it needs on a GPU with these `Params`; None where it runs on the CPU. An estimate: use is measured."""
+        return None
+
     @abstractmethod
     def load(self, device: str, params: Any) -> None:
-        """Bring the model into memory. `device` is "cpu" or "cuda:N"; `params` is a `Params`."""
+        """Bring the model into memory. `device` is "cpu" or "cuda:0"; `params` is a `Params`."""
 
     @abstractmethod
     def run(self, batch: Sequence[Item]) -> list[Made | Exception]:
         """One entry per item, in order; an item that fails becomes its exception."""
+
+    def peak(self) -> int | None:
+        """The most MiB of the GPU it has held so far, without the context; None: as PyTorch tells, if it is in use."""
+        return None
 
 
 # What goes in and out, stage by stage. Seconds are relative to the item unless said otherwise.

@@ -191,7 +191,7 @@ class Dlib(Engine[Shot, Tracks]):
         x, y = centre - (left, top) + size * np.array([dx, dy])
         corners = [round(float(v)) for v in (x - half, y - half, x + half, y + half)]
         places = [(at.x, at.y) for at in self._place(part, self._dlib.rectangle(*corners)).parts()]
-        return np.asarray(np.array(places) + (left, top), np.float64)
+        return np.asarray(np.array(places) + np.array([left, top]), np.float64)
 
 
 class _CutFinder:

@@ -164,6 +164,12 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         if not self._stop_running:
             self._pull(node)
 
+    def again(self, task: str) -> None:
+        """Drop what the task wrote and queue it before the others; nothing is told, since nothing has ended."""
+        if run := self._running.pop(task, None):
+            discard(run.temporary)
+            self._ready = {task: run.node, **self._ready}
+
     def stop(self) -> None:
         """Begin nothing more; what runs may end."""
         self._stop_running = True

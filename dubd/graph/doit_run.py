@@ -24,7 +24,8 @@ from dubd.graph.promote import sweep
 from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video, videos
-from dubd.schedule.scheduler import LocalExecutor, Scheduler
+from dubd.schedule.executor import LocalExecutor
+from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.stopping import stopping
 
 _REFUSED = "REFUSED"  # in dodo.py's namespace: the exit code of each folder that has no tasks for its fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def report(folder: Path) -> dict[str, Any]:
         "title": video.title,
         "drop": drop,
         "rule": video.rule.name,
-        "device": "cpu",
+        "device": _devices(runs.values()),
         "source": _source(plan, seconds),
         "segments": len(plan["segments"]) if plan else 0,
         "engines": _engines(video),
@@ -157,15 +157,23 @@ def _engines(video: Video) -> dict[str, Any]:
 def _stages(runs: Mapping[str, Mapping[str, Any]], seconds: float) -> dict[str, Any]:
     """Seconds of work per stage (of the run that made each artifact), and how many times real time that is."""
     found: dict[str, dict[str, Any]] = defaultdict(lambda: {"tasks": 0, "failed": 0, "seconds": 0.0})
+    of_stage = defaultdict[str, list[Mapping[str, Any]]](list)
     for task, run in runs.items():
         stage = found[stage_of(task)]
         stage["tasks"] += 1
         stage["failed"] += run["state"] == "failed"
         stage["seconds"] += run["seconds"]
-    for stage in found.values():
+        of_stage[stage_of(task)].append(run)
+    for name, stage in found.items():
+        stage["device"] = _devices(of_stage[name])
         stage["seconds"] = round(stage["seconds"], 3)
         stage["times_real_time"] = round(stage["seconds"] / seconds, 3) if seconds else None
     return dict(found)
+
+
+def _devices(runs: Iterable[Mapping[str, Any]]) -> str:
+    """The GPUs that tasks really ran on, by name; "cpu" where none did."""
+    return ", ".join(sorted({str(name) for run in runs if (name := (run["facts"] or {}).get("device"))})) or "cpu"
 
 
 def stage_of(task: str) -> str:

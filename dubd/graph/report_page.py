@@ -79,7 +79,7 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _stages(report)
     yield from _engines(report["engines"])
     yield '<p class="under">The speech of the dub is synthetic. '
-    yield f"Made by dubd {escape(report['dubd'])} on the {escape(report['device']).upper()}.</p>"
+    yield f"Made by dubd {escape(report['dubd'])} on the {escape(_device(report['device']))}.</p>"
     yield "</html>"
 
 
@@ -178,15 +178,20 @@ def _lines(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _stages(report: Mapping[str, Any]) -> Iterator[str]:
     stages = sorted(report["stages"].items(), key=lambda item: -item[1]["seconds"])
     most = max((stage["seconds"] for _, stage in stages), default=0.0) or 1.0
-    yield '<h2>Work</h2><table><tr><th>stage<th class="n">tasks<th class="n">seconds<th class="n">× real time<th></tr>'
+    yield '<h2>Work</h2><table><tr><th>stage<th class="n">tasks<th class="n">seconds<th class="n">× real time'
+    yield "<th>device<th></tr>"
     for name, stage in stages:
         pace = "" if stage["times_real_time"] is None else f"{stage['times_real_time']:.2f}"
         yield (
             f'<tr><td>{escape(name)}<td class="n">{stage["tasks"]}<td class="n">{stage["seconds"]:.1f}'
-            f'<td class="n">{pace}'
-            f'<td style="width:45%"><div class="bar" style="width:{100 * stage["seconds"] / most:.1f}%"></div></tr>'
+            f'<td class="n">{pace}<td>{escape(_device(stage["device"]))}'
+            f'<td style="width:40%"><div class="bar" style="width:{100 * stage["seconds"] / most:.1f}%"></div></tr>'
         )
     yield "</table>"
+
+
+def _device(name: str) -> str:
+    return "CPU" if name == "cpu" else name
 
 
 def _engines(engines: Mapping[str, Mapping[str, Any] | None]) -> Iterator[str]:

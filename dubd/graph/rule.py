@@ -110,6 +110,8 @@ class StageRule(Part):
     batch: Annotated[int, Field(gt=0)] | None = None
     vram: Annotated[int, BeforeValidator(_mebibytes), Field(gt=0)] | None = None  # MiB
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"  # auto: a GPU where there is one and the engine can use it
+    deadline: Annotated[Seconds, Field(gt=0)] = 1800.0  # s per task without a word, then its worker counts as hung
     python: Path | None = None
     glossary: Path | None = None  # translate only
 

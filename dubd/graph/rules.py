@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dubd.engines import registry
 from dubd.errors import DubdError, Exit
+from dubd.graph import device
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
 
@@ -70,6 +71,7 @@ class _Check:
             self.explain(error, (), Rule)
             return None
         self.languages(rule)
+        self.devices(rule)
         if rule.stages.speak.params.get("voice") == "clone" and not rule.consent:
             self.fault(
                 ("stages", "speak", "voice"),
@@ -159,6 +161,13 @@ class _Check:
                 for source, into in steps:
                     if refusal := engine.refuses(source, into):
                         self.fault(("languages",), f"{chosen.engine} ({stage}) cannot do {source} -> {into}: {refusal}")
+
+    def devices(self, rule: Rule) -> None:
+        """Refuse at once what no GPU of this machine could ever run."""
+        for stage, chosen in rule.stages:
+            if self.ready and not self.faults and chosen.on and (refused := device.refusal(stage, chosen)):
+                key, reason, remedy = refused
+                self.fault(("stages", stage, key), reason, remedy)
 
     def explain(self, error: ValidationError, above: Where, model: type[Any]) -> None:
         """Each of pydantic's faults as one line."""

@@ -293,6 +293,14 @@ def owner(folder: Path) -> int | None:
     return None
 
 
+def locked_since(folder: Path) -> float:
+    """Unix time at which the video was last taken for a build; 0 where it never was."""
+    try:
+        return (folder / LOCK).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _fault(error: sqlite3.Error, folder: Path) -> DubdError:
     full = "full" in str(error)
     return DubdError(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dubd.engines import registry
+from dubd.engines.contract import Vram
+from dubd.graph import device
 from dubd.graph.catalogue import VERSIONS
 from dubd.graph.rule import Rule, StageRule
 
@@ -51,6 +53,11 @@ class Step:
         if self.rule is None:
             return 1
         return self.rule.batch or registry.find(self.stage, self.rule.engine).batch
+
+    @property
+    def vram(self) -> Vram | None:
+        """What the engine needs of a GPU, None where the step runs on the CPU: nothing of it is in the key."""
+        return device.vram(self.stage, self.rule) if self.rule else None
 
 
 def plan_step(rule: Rule, source: str) -> Step:

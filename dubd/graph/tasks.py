@@ -153,6 +153,7 @@ class VideoTasks:
         inputs = {key: self._at(path) for key, path in step.inputs.items()}
         lists = {key: tuple(map(self._at, paths)) for key, paths in step.lists.items()}
         outputs = {key: self._at(path) for key, path in step.outputs.items()}
+        key = step.key
         ticket = Ticket(
             task=name,
             stage=step.stage,
@@ -165,13 +166,18 @@ class VideoTasks:
             batch=step.batch,
             python=str(step.rule.python) if step.rule and step.rule.python else None,
             cache=self.video.folder.parent / ".cache",
+            vram=step.vram,
+            budget=step.rule.vram if step.rule else None,
+            precision=step.rule.precision if step.rule else None,
+            revision=key["engine"]["revision"] if step.rule else "",
+            deadline=step.rule.deadline if step.rule else None,  # ffmpeg's runs are as long as the video
         )
         return Task(
             name,
             [_only_here],
             file_dep=[*inputs.values(), *(path for paths in lists.values() for path in paths)],
             targets=list(outputs.values()),
-            uptodate=[Key(step.key)],
+            uptodate=[Key(key)],
             subtask_of=group,
             doc=f"{step.stage} with {step.engine}" if step.engine else step.stage,
             io={"capture": False},

@@ -107,6 +107,11 @@ class VideoBuild:
         assert self._build
         self._build.finish(task, outcome, seconds)
 
+    def again(self, task: str) -> None:
+        """See `Source`."""
+        assert self._build
+        self._build.again(task)
+
     def abandon(self, error: Exception) -> None:
         """See `Source`."""
         self._abandoned = True

@@ -18,6 +18,7 @@ from dubd.graph.promote import beside_name, edited
 from dubd.graph.state import Shards, State
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
+from dubd.schedule.ticket import Ticket
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Verdict:
     reasons: tuple[str, ...]  # its own
     waits_for: tuple[Verdict, ...] = ()  # stale tasks upstream that have reasons of their own
     last: Mapping[str, Any] | None = None  # the last run: at, seconds, why, state, error
+    ticket: Ticket | None = None  # what the scheduler is handed for it
+    since: float = 0.0  # unix time at which the last of what it is made of was, as far as it was made by tasks
 
 
 def reasons(task: Task, status: DependencyStatus, state: State) -> list[str]:
@@ -113,6 +116,10 @@ class _Asker:
             reasons=own + self._beside(task),
             waits_for=tuple(roots.values()),
             last=self._runs.get(name),
+            ticket=task.meta["ticket"] if task.meta else None,
+            since=max(
+                (float(self._runs[before]["at"]) for before in task.task_dep if before in self._runs), default=0.0
+            ),
         )
         self._known[name] = verdict
         return verdict

@@ -3,11 +3,13 @@
 Importing NumPy, SciPy's signal and OpenCV takes over a second of a processor; a fork takes milliseconds, and the pages
 are shared. A worker with an interpreter of its own (`python:` in a rule) cannot be born here.
 Run as `python -m dubd.schedule.nursery` with a socket as standard input. One message each way:
-`{"start": argv}` with three descriptors -> `{"pid"}`; `{"wait": pid}` -> `{"status"}` (as of os.waitpid).
+`{"start": argv}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`;
+`{"wait": pid}` -> `{"status"}` (as of os.waitpid).
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -20,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from dubd.schedule import worker
+from dubd.schedule import logs, worker
 
 _COMMON = ("numpy", "scipy.signal", "scipy.ndimage", "cv2", "soundfile")
 _STAGES = ("plan", "extract", "transcribe", "voice", "translate", "speak", "faces", "lipsync", "restore", "render")
@@ -28,7 +30,10 @@ _MESSAGE = 1 << 12
 
 
 class Nursery:
-    """The parent's end. The process is started with the first worker and ends with its parent."""
+    """The parent's end. The process is started with the first worker and ends with its parent.
+
+    More exactly, it ends with the thread that called `start` (prctl(2)): always call that from one that stays.
+    """
 
     def __init__(self, log: Path, environ: dict[str, str]) -> None:
         self._log, self._environ = log, environ
@@ -36,17 +41,30 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def start(self, argv: list[str], log: IO[bytes]) -> Born:
-        """A new worker with pipes to it. Errors: OSError where there is no memory or no process to be had."""
-        into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("w", "r"), strict=True))
-        out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("r", "w"), strict=True))
-        with their_in, their_out:
-            reply = self._ask({"start": argv}, [their_in.fileno(), their_out.fileno(), log.fileno()])
-        return Born(self, int(reply["pid"]), into, out)
+    def start(self, argv: list[str], log: IO[bytes], lease: list[int]) -> Born:
+        """A new worker with pipes to it, that also holds the descriptor in `lease` for as long as it lives.
 
-    def status(self, pid: int) -> int:
-        """Reap a worker that has ended or is ending: its exit code, or minus the signal."""
-        return os.waitstatus_to_exitcode(int(self._ask({"wait": pid}, [])["status"]))
+        Errors: OSError where there is no memory or no process to be had.
+        """
+        into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("wb", "rb"), strict=True))
+        out, their_out = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+        with their_in, their_out:
+            given = [their_in.fileno(), their_out.fileno(), log.fileno(), *lease]
+            with self._guard:
+                if self._process is None or self._process.poll() is not None:
+                    self._process = self._launch()
+                parent, reply = self._process, self._ask({"start": argv}, given)
+        return Born(self, parent, int(reply["pid"]), into, out)
+
+    def status(self, pid: int, parent: subprocess.Popen[bytes]) -> int:
+        """Reap a worker that has ended or is ending: its exit code, or minus the signal.
+
+        Errors: OSError where the process it was born of has ended. Another one could not tell, and would fail.
+        """
+        with self._guard:
+            if self._process is not parent or parent.poll() is not None:
+                raise ProcessLookupError(errno.ESRCH, "the process that started this worker has ended")
+            return os.waitstatus_to_exitcode(int(self._ask({"wait": pid}, [])["status"]))
 
     def close(self) -> None:
         """End the process; its workers go with it."""
@@ -58,21 +76,19 @@ class Nursery:
                 self._process = None
 
     def _ask(self, message: dict[str, object], descriptors: list[int]) -> dict[str, int]:
-        with self._guard:
-            if self._process is None or self._process.poll() is not None:
-                self._launch()
-            assert self._socket is not None
-            socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
-            answer = self._socket.recv(_MESSAGE)
-            if not answer:
-                raise OSError(None, "the process that starts workers has ended")
-            found: dict[str, int] = json.loads(answer)
-            return found
+        """With the guard held."""
+        assert self._socket is not None
+        socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
+        answer = self._socket.recv(_MESSAGE)
+        if not answer:
+            raise OSError(None, "the process that starts workers has ended")
+        found: dict[str, int] = json.loads(answer)
+        return found
 
-    def _launch(self) -> None:
+    def _launch(self) -> subprocess.Popen[bytes]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+        with theirs, logs.opened(self._log) as log:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "dubd.schedule.nursery"],
                 stdin=theirs.fileno(),
                 stdout=log,
@@ -80,34 +96,45 @@ class Nursery:
                 env=self._environ,
                 start_new_session=True,  # a terminal's Ctrl-C is for its parent
             )
+        if self._socket:
+            self._socket.close()
         self._socket = ours
+        return process
 
 
 class Born:
     """A worker that the nursery forked, with as much of Popen as a worker needs."""
 
-    def __init__(self, nursery: Nursery, pid: int, into: IO[str], out: IO[str]) -> None:
+    def __init__(
+        self, nursery: Nursery, parent: subprocess.Popen[bytes], pid: int, into: IO[bytes], out: IO[bytes]
+    ) -> None:
         self.pid, self.stdin, self.stdout = pid, into, out
-        self._nursery = nursery
+        self._nursery, self._parent = nursery, parent
         self._ended = os.pidfd_open(pid)
         self._code: int | None = None
+        self._guard = threading.Lock()
 
     def poll(self) -> int | None:
         """The exit code, None while the worker lives."""
-        if self._code is None and select.select([self._ended], [], [], 0)[0]:
-            self.wait()
-        return self._code
+        if self._code is not None or not self._guard.acquire(blocking=False):  # another thread waits for its end
+            return self._code
+        try:
+            ended = self._code is not None or bool(select.select([self._ended], [], [], 0)[0])
+        finally:
+            self._guard.release()
+        return self.wait() if ended else None
 
     def wait(self) -> int:
         """The exit code, once there is one."""
-        if self._code is None:
-            select.select([self._ended], [], [])
-            os.close(self._ended)
-            try:
-                self._code = self._nursery.status(self.pid)
-            except OSError:  # the nursery ended first, and took its workers along
-                self._code = -signal.SIGKILL
-        return self._code
+        with self._guard:
+            if self._code is None:
+                select.select([self._ended], [], [])
+                os.close(self._ended)
+                try:
+                    self._code = self._nursery.status(self.pid, self._parent)
+                except OSError:  # the nursery ended first, and took its workers along
+                    self._code = -signal.SIGKILL
+            return self._code
 
 
 def main() -> None:
@@ -117,7 +144,7 @@ def main() -> None:
     for name in (*_COMMON, *(f"dubd.stages.{stage}" for stage in _STAGES)):
         importlib.import_module(name)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 3)
+        data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 4)
         if not data:
             return
         message = json.loads(data)
@@ -139,9 +166,11 @@ def _become(argv: list[str], descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
-        for number, descriptor in enumerate(descriptors):
+        for number, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        for lease in descriptors[3:]:
+            os.set_inheritable(lease, False)  # ffmpeg must not hold the card's memory when the worker ends
         sys.stdin, sys.stdout, sys.stderr = (open(n, m, closefd=False) for n, m in ((0, "r"), (1, "w"), (2, "w")))  # noqa: SIM115
         worker.main(argv)
         code = 0

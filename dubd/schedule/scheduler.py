@@ -2,110 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from dubd.errors import DubdError
-from dubd.schedule.ticket import Source, Ticket
-from dubd.schedule.workers import Heard, Pool
+from dubd.schedule.admission import Start, Waiting, Waitlist, admit
+from dubd.schedule.executor import Executor, Slot
+from dubd.schedule.ticket import Again, Source, Ticket
 from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.scheduler")
 
-_WORKERS_PER_SLOT = 6
+_LOOK = 0.25  # s between two looks at cards that have no room now (ollama, server/sched.go)
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What may run at once: CPU slots now; VRAM leases join here."""
-
-    slots: int
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A ready ticket with its place in the queue: builds in order of age, tickets in order of readiness."""
-
-    build: int
-    place: int
-    ticket: Ticket
-
-
-def admit(
-    waiting: Sequence[Waiting], running: int, capacity: Capacity, resident: Iterable[tuple[str, ...]]
-) -> list[list[Waiting]]:
-    """The batches to start now: a pure decision.
-
-    The oldest video goes first; within it a kind whose worker is warm goes before one that must be
-    loaded (sticky stage). A batch takes tickets of one kind from any build, but never so
-    many that a free slot stays empty.
-    """
-    room = capacity.slots - running
-    warm = set(resident)
-    queued = sorted(waiting, key=lambda w: (w.build, w.ticket.kind not in warm, w.place))
-    batches: list[list[Waiting]] = []
-    while queued and len(batches) < room:
-        first = queued[0]
-        same = [w for w in queued if w.ticket.kind == first.ticket.kind]
-        share = -(-len(same) // max(1, room - len(batches)))
-        batch = same[: max(1, min(first.ticket.batch, share))]
-        taken = {id(w) for w in batch}
-        queued = [w for w in queued if id(w) not in taken]
-        batches.append(batch)
-    return batches
-
-
-class Executor(Protocol):
-    """Where batches run. One here; a cluster's agents answer to the same three calls."""
-
-    def capacity(self) -> Capacity:
-        """What may run at once."""
-
-    def resident(self) -> set[tuple[str, ...]]:
-        """Kinds that would start without a load."""
-
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome]:
-        """One outcome per ticket; called from many threads."""
-
-
-class LocalExecutor:
-    """Worker processes on this machine."""
-
-    def __init__(self, logs: Path, slots: int | None = None) -> None:
-        self._slots = slots or len(os.sched_getaffinity(0))
-        self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
-
-    def capacity(self) -> Capacity:
-        """CPU slots: the processors this process may use, or what was asked for."""
-        return Capacity(self._slots)
-
-    def resident(self) -> set[tuple[str, ...]]:
-        """Kinds with an idle worker."""
-        return self._pool.resident()
-
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome]:
-        """Run a batch on a worker of its kind."""
-        return self._pool.run(tickets, heard)
-
-    def close(self) -> None:
-        """End all workers."""
-        self._pool.close()
-
-    def __enter__(self) -> LocalExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -117,10 +34,21 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Ended:
+    start: Start
     sources: Sequence[Source]
     tickets: Sequence[Ticket]
-    outcomes: Sequence[Outcome]
+    answers: Sequence[Outcome | Again]
     seconds: float
+
+
+@dataclass
+class _Build:
+    """A source and which of its tickets are in the waitlist."""
+
+    number: int
+    source: Source
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)  # a task that is run again has the place that it had
 
 
 class Scheduler:
@@ -128,14 +56,18 @@ class Scheduler:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._sources: list[Source] = []
+        self._builds: dict[int, _Build] = {}
+        self._numbers = itertools.count()
+        self._waitlist = Waitlist()
         self._running = 0
+        self._on_slots = 0  # of those that run, the batches that hold a CPU slot
         self._news: queue.SimpleQueue[_Progress | _Ended | None] = queue.SimpleQueue()  # safe in a signal handler
         self._stopping = False
 
     def add(self, source: Source) -> None:
         """Another build; those added earlier come first."""
-        self._sources.append(source)
+        number = next(self._numbers)
+        self._builds[number] = _Build(number, source)
 
     def stop(self) -> None:
         """Start nothing more; what runs may end. Safe to call from a signal handler."""
@@ -149,15 +81,19 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Something runs, or a build still has something to do."""
-        return self._running > 0 or (not self._stopping and any(not s.done for s in self._sources))
+        return self._running > 0 or (not self._stopping and any(not b.source.done for b in self._builds.values()))
 
     def step(self, timeout: float) -> None:
         """Start what there is room for, then wait up to `timeout` seconds for news and pass them on."""
         if not self._stopping:
             self._start()
-        self._sources = [s for s in self._sources if not s.done]
-        if not self._running and not self._news.qsize() and not self._sources:
+        for build in [build for build in self._builds.values() if build.source.done]:
+            del self._builds[build.number]
+            self._drop(build, build.waiting)
+        if not self._running and not self._news.qsize() and not self._builds:
             return
+        if self._waitlist.lines(gpu=True):  # other processes give memory back without a word
+            timeout = min(timeout, _LOOK)
         try:
             news = self._news.get(timeout=timeout)
         except queue.Empty:
@@ -175,45 +111,87 @@ class Scheduler:
             self.step(timeout=0.5)
 
     def _start(self) -> None:
-        sources = list(self._sources)
-        waiting = [
-            Waiting(build, place, ticket)
-            for build, source in enumerate(sources)
-            for place, ticket in enumerate(_guarded(source, source.ready) or ())
-        ]
-        if not waiting:
+        now = time.monotonic()
+        for build in list(self._builds.values()):
+            self._look(build, now)
+        if not len(self._waitlist):
             return
-        for batch in admit(waiting, self._running, self._executor.capacity(), self._executor.resident()):
-            owners = [(sources[w.build], w.ticket.task) for w in batch]
-            begun = [(owner, _guarded(owner, partial(owner.begin, task))) for owner, task in owners]
-            able = [(owner, ticket) for owner, ticket in begun if ticket]
-            if able:
-                self._running += 1
-                threading.Thread(target=self._work, args=tuple(zip(*able, strict=True)), daemon=True).start()
+        capacity = self._executor.capacity()
+        if self._waitlist.lines(gpu=True):
+            self._refuse()
+            capacity = replace(capacity, cards=self._executor.cards())
+        resident, need = self._executor.resident(), self._executor.need
+        for start in admit(self._waitlist, self._on_slots, capacity, resident, now, need):
+            if slot := self._executor.reserve(start):
+                self._waitlist.start(start.batch, now)
+                self._begin(start, slot)
+        for line in self._waitlist.lines(gpu=True):
+            self._executor.want(line.queue[0].ticket)
 
-    def _work(self, owners: Sequence[Source], tickets: Sequence[Ticket]) -> None:
+    def _look(self, build: _Build, now: float) -> None:
+        """Bring the waitlist up to what a build has ready."""
+        ready = {ticket.task: ticket for ticket in _guarded(build.source, build.source.ready) or ()}
+        self._drop(build, build.waiting.keys() - ready.keys())
+        for task, ticket in ready.items():
+            if task not in build.waiting:
+                place = build.places.setdefault(task, len(build.places))
+                build.waiting[task] = waiting = Waiting(build.number, place, ticket, now)
+                self._waitlist.add(waiting)
+
+    def _drop(self, build: _Build, tasks: Iterable[str]) -> None:
+        for task in list(tasks):
+            self._waitlist.remove(build.waiting.pop(task))
+
+    def _refuse(self) -> None:
+        """Fail at once what would wait for ever."""
+        for line in self._waitlist.lines(gpu=True):
+            while line.queue and (error := self._executor.refuses(line.queue[0].ticket)):
+                build, task = self._builds[line.queue[0].build], line.queue[0].ticket.task
+                self._drop(build, [task])
+                if _guarded(build.source, partial(build.source.begin, task)):
+                    _guarded(build.source, partial(build.source.finish, task, error, 0.0))
+
+    def _begin(self, start: Start, slot: Slot) -> None:
+        able: list[tuple[Source, Ticket]] = []
+        for waiting in start.batch:
+            build = self._builds[waiting.build]
+            del build.waiting[waiting.ticket.task]
+            if ticket := _guarded(build.source, partial(build.source.begin, waiting.ticket.task)):
+                able.append((build.source, ticket))
+        if not able:
+            slot.close()
+            return
+        self._running += 1
+        self._on_slots += start.card is None
+        threading.Thread(target=self._work, args=(start, slot, *zip(*able, strict=True)), daemon=True).start()
+
+    def _work(self, start: Start, slot: Slot, owners: Sequence[Source], tickets: Sequence[Ticket]) -> None:
         began = time.monotonic()
 
         def heard(index: int, fraction: float) -> None:
             self._news.put(_Progress(owners[index], tickets[index].task, fraction))
 
-        outcomes: Sequence[Outcome]
+        answers: Sequence[Outcome | Again]
         try:
-            outcomes = self._executor.run(tickets, heard)
+            with slot:
+                answers = self._executor.run(slot, tickets, heard)
         except Exception as error:  # no worker could be started: an interpreter that is not there, no memory, no space
             log.exception("running %s", tickets[0].task)
-            fault = DubdError(f"could not be run: {error}", file=tickets[0].task, stage=tickets[0].stage)
-            outcomes = [fault] * len(tickets)
-        self._news.put(_Ended(owners, tickets, outcomes, time.monotonic() - began))
+            answers = [DubdError(f"could not be run: {error}", file=t.task, stage=t.stage) for t in tickets]
+        self._news.put(_Ended(start, owners, tickets, answers, time.monotonic() - began))
 
     def _pass_on(self, news: _Progress | _Ended | None) -> None:
         if isinstance(news, _Progress):
             _guarded(news.source, partial(news.source.progress, news.task, news.fraction))
         elif isinstance(news, _Ended):
             self._running -= 1
+            self._on_slots -= news.start.card is None
             each = news.seconds / len(news.tickets)
-            for source, ticket, outcome in zip(news.sources, news.tickets, news.outcomes, strict=True):
-                _guarded(source, partial(source.finish, ticket.task, outcome, each))
+            for source, ticket, answer in zip(news.sources, news.tickets, news.answers, strict=True):
+                if isinstance(answer, Again):
+                    _guarded(source, partial(source.again, ticket.task))
+                else:
+                    _guarded(source, partial(source.finish, ticket.task, answer, each))
 
 
 def _guarded(source: Source, act: Callable[[], Answer]) -> Answer | None:

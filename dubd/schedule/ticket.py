@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from dubd.engines.contract import Vram
 from dubd.stages.job import Outcome
+
+Kind = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Again:
+    """In place of an outcome: the task is to be run once more, with what was learned. `reason` is for the log."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -25,13 +36,19 @@ class Ticket:
     batch: int = 1  # how many of its kind one call may take
     python: str | None = None  # another interpreter for this engine
     cache: Path | None = None
+    vram: Vram | None = None  # what its engine declares for a GPU; None: it runs on the CPU
+    budget: int | None = None  # MiB that the rule gives in place of what is declared or was measured
+    precision: str | None = None
+    revision: str = ""  # the engine's, under which its measured memory is kept
+    deadline: float | None = None  # seconds without a word after which its worker counts as hung; None: never
 
-    @property
-    def kind(self) -> tuple[str, ...]:
+    @cached_property
+    def kind(self) -> Kind:
         """Tickets of one kind can share a worker. Stages without an engine share one pool."""
         if self.engine is None:
             return ("stages", self.python or "")
-        return (self.stage, self.engine, self.python or "", repr(sorted(self.engine_params.items())))
+        params = repr(sorted(self.engine_params.items()))
+        return (self.stage, self.engine, self.python or "", params, self.precision or "", "gpu" if self.vram else "")
 
     def to_json(self) -> dict[str, Any]:
         """The form that goes over a worker's pipe."""
@@ -64,6 +81,9 @@ class Source(Protocol):
 
     def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
         """The task has ended; more may be ready now."""
+
+    def again(self, task: str) -> None:
+        """The task has not ended after all: it is ready once more, and what it wrote is dropped."""
 
     def abandon(self, error: Exception) -> None:
         """A call on this source has failed: nothing more is asked of it, and `done` is true."""

@@ -1,8 +1,12 @@
 """A worker process: one stage, one engine, loaded once; jobs come in over stdin, outcomes go out over stdout.
 
-Run as `python -m dubd.schedule.worker STAGE [ENGINE]`. Every line of the pipe is one JSON object:
-in  `{"device", "params"}` once (the engine's load), then `{"jobs": [...]}` for each batch;
-out `{"ready": seconds}` once, then any number of `{"progress": [job, fraction]}` and one `{"outcomes": [...]}` a batch.
+Run as `python -m dubd.schedule.worker STAGE [ENGINE]`, by any interpreter: nothing but the standard library is
+imported before the stage and the engine are. Every line of the pipe is one JSON object:
+in  `{"device", "params", "precision", "batch"}` once (the engine's load), on a GPU also `{"mib", "context", "lease",
+    "environ"}`; then `{"jobs": [...], "batch"}` for each batch;
+out `{"ready": seconds}` once, then any number of `{"progress": [job, fraction]}` and one `{"outcomes": [...]}` a batch;
+    `{"broken": error}` where the engine does not load, `{"full": what was said}` where the card has no room.
+`ready` and `outcomes` also carry `{"memory": [now, most]}`, in MiB without the context, where it is known.
 """
 
 from __future__ import annotations
@@ -15,13 +19,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from dubd.engines import registry
-from dubd.engines.contract import Engine
+from dubd.engines.contract import Engine, Room
 from dubd.errors import DubdError
+from dubd.schedule.footprint import EXIT, keep_within, measured, out_of_memory
 from dubd.stages.job import Job, Outcome
 
 log = logging.getLogger("dubd.worker")
@@ -41,27 +47,74 @@ def main(argv: list[str]) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     began = time.monotonic()
     first = json.loads(sys.stdin.readline())
+    engine = None
     try:
-        engine = _load(stage, engine_name, first["device"], first["params"]) if engine_name else None
+        if engine_name:
+            engine = _load(stage, engine_name, first, pipe)
     except DubdError as error:
         _say(pipe, {"broken": error.to_json()})
         return
     except Exception as error:
+        if out_of_memory(error):
+            _full(pipe, error)
         log.exception("loading %s", engine_name)
         reason = f"the engine {engine_name!r} did not load: {type(error).__name__}: {error}"
         _say(pipe, {"broken": DubdError(reason, stage=stage).to_json()})
         return
-    _say(pipe, {"ready": round(time.monotonic() - began, 3)})
+    _say(pipe, {"ready": round(time.monotonic() - began, 3), **_memory(engine)})
     for line in sys.stdin:
-        jobs = [_job(data, index, pipe) for index, data in enumerate(json.loads(line)["jobs"])]
-        _say(pipe, {"outcomes": [_as_json(outcome) for outcome in _run(jobs, engine)]})
+        asked = json.loads(line)
+        if engine:
+            engine.room = replace(engine.room, batch=asked["batch"])
+        jobs = [_job(data, index, pipe) for index, data in enumerate(asked["jobs"])]
+        outcomes = [_as_json(outcome) for outcome in _run(jobs, engine)]
+        _say(pipe, {"outcomes": outcomes, **_memory(engine)})
 
 
-def _load(stage: str, name: str, device: str, params: dict[str, Any]) -> Engine[Any, Any]:
+def _load(stage: str, name: str, first: Mapping[str, Any], pipe: IO[str]) -> Engine[Any, Any]:
+    """The engine with its model in memory, within the lease where it has one."""
+    os.environ.update(first.get("environ", {}))
+    if "lease" in first:
+        os.set_inheritable(first["lease"], False)  # ffmpeg must not hold the card's memory when this process ends
     found = registry.find(stage, name)
     engine = found()
-    engine.load(device, found.Params(**params))
+    engine.room = Room(first.get("mib"), first["batch"])
+    engine.precision = first["precision"]
+    if "mib" in first:
+        keep_within(first["mib"] - first["context"])
+    engine.load(first["device"], found.Params(**first["params"]))
+    _watch(engine, pipe)
     return engine
+
+
+def _watch(engine: Engine[Any, Any], pipe: IO[str]) -> None:
+    """End the process at once where the card has no room: whoever caught the error would keep the memory alive."""
+    run = engine.run
+
+    def watched(batch: Sequence[Any]) -> list[Any]:
+        try:
+            made = run(batch)
+        except Exception as error:
+            if out_of_memory(error):
+                _full(pipe, error)
+            raise
+        for one in made:
+            if isinstance(one, Exception) and out_of_memory(one):
+                _full(pipe, one)
+        return made
+
+    engine.run = watched  # type: ignore[method-assign]
+
+
+def _full(pipe: IO[str], error: Exception) -> NoReturn:
+    log.exception("no room on the card", exc_info=error)
+    _say(pipe, {"full": f"{type(error).__name__}: {error}"})
+    os._exit(EXIT)
+
+
+def _memory(engine: Engine[Any, Any] | None) -> dict[str, tuple[int, int]]:
+    found = measured(engine) if engine else None
+    return {"memory": found} if found else {}
 
 
 def _run(jobs: list[Job], engine: Engine[Any, Any] | None) -> list[Outcome]:
@@ -69,6 +122,10 @@ def _run(jobs: list[Job], engine: Engine[Any, Any] | None) -> list[Outcome]:
     try:
         outcomes: list[Outcome] = importlib.import_module(f"dubd.stages.{stage}").run(jobs, engine)
         return outcomes
+    except ModuleNotFoundError as error:
+        log.exception("%s", ", ".join(job.task for job in jobs))
+        remedy = f"{sys.executable} -m pip install it: the stage needs it beside the engine"
+        return [DubdError(f"{error.name} is not there", stage=stage, remedy=remedy)] * len(jobs)
     except Exception as error:
         log.exception("%s", ", ".join(job.task for job in jobs))
         failure = DubdError(f"{type(error).__name__}: {error}", stage=stage, remedy="see the log for the traceback")

@@ -2,121 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
 
-from dubd.errors import DubdError
-from dubd.schedule.nursery import Born, Nursery
-from dubd.schedule.ticket import Ticket
+from dubd.schedule import surroundings
+from dubd.schedule.nursery import Nursery
+from dubd.schedule.process import Full, Heard, Hung, Worker
+from dubd.schedule.seat import Seat
+from dubd.schedule.ticket import Kind, Ticket
 from dubd.stages.job import Outcome
 
-_PACKAGE = Path(__file__).resolve().parents[2]
 _IDLE = 300.0  # seconds a worker stays warm with nothing to do
-_LOG_LIMIT = 1 << 20  # bytes; a longer log starts anew
-_HUGE_PAGES = "glibc.malloc.hugetlb=1"  # the landmark model is walked at random: an eighth less time with fewer pages
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-
-Heard = Callable[[int, float], None]  # (index in the batch, fraction done)
-
-
-class Worker:
-    """One process with one engine loaded. `run` blocks, so each busy worker has a thread of its own."""
-
-    def __init__(self, ticket: Ticket, logs: Path, nursery: Nursery) -> None:
-        self.kind = ticket.kind
-        self.idle_since = time.monotonic()
-        argv = [ticket.stage, *([ticket.engine] if ticket.engine else [])]
-        self._process: Born | subprocess.Popen[str]
-        with _log(logs, f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages") as log:
-            if ticket.python is None:
-                self._process = nursery.start(argv, log)
-            else:
-                self._process = subprocess.Popen(
-                    [ticket.python, "-m", "dubd.schedule.worker", *argv],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    start_new_session=True,  # a terminal's Ctrl-C must not reach the ffmpeg of a task that may end
-                    env=_environ(),
-                )
-        self._broken: DubdError | None = None
-        self._loaded = False
-        self._first = {"device": "cpu", "params": dict(ticket.engine_params)}
-
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome]:
-        """One outcome per ticket, in order; a worker that dies fails its batch, and only that."""
-        try:
-            if not self._loaded:
-                self._send(self._first)
-                self._loaded = True
-                self._receive(heard)
-            if self._broken:
-                return [self._broken] * len(tickets)
-            self._send({"jobs": [ticket.to_json() for ticket in tickets]})
-            answer = self._receive(heard)
-            if self._broken or answer is None:
-                return [self._broken or self._death(tickets[0])] * len(tickets)
-            return [_outcome(data) for data in answer]
-        except (BrokenPipeError, ValueError):
-            return [self._death(tickets[0])] * len(tickets)
-
-    @property
-    def alive(self) -> bool:
-        """False once the process has ended or its engine did not load."""
-        return self._broken is None and self._process.poll() is None
-
-    def close(self) -> None:
-        """End the process; whatever it was doing is lost, and only that."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its ffmpeg as well
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
-
-    def _receive(self, heard: Heard) -> list[dict[str, Any]] | None:
-        """Read up to the next answer; None where the process ended instead."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            message = json.loads(line)
-            if "progress" in message:
-                heard(*message["progress"])
-            elif "broken" in message:
-                self._broken = DubdError.from_json(message["broken"])
-                return None
-            else:
-                return list(message.get("outcomes", ()))
-        return None
-
-    def _death(self, ticket: Ticket) -> DubdError:
-        code = self._process.wait()
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return DubdError(
-            f"the {ticket.engine or ticket.stage} worker {how}",
-            file=ticket.task,
-            stage=ticket.stage,
-            remedy="see the log in the workspace's .log folder; the task is tried again on the next run",
-        )
 
 
 class Pool:
-    """Warm workers by kind. At most `limit` processes; the longest idle one makes room."""
+    """Warm workers by kind and card, one a kind on each card.
+
+    At most `limit` processes on the CPU; the longest idle one makes room. On the cards leases are the limit.
+    """
 
     def __init__(self, logs: Path, limit: int) -> None:
         self._logs = logs
@@ -125,34 +31,110 @@ class Pool:
         self._busy: set[Worker] = set()
         self._guard = threading.Lock()
         logs.mkdir(parents=True, exist_ok=True)
-        self._nursery = Nursery(logs / "nursery.log", _environ())
+        self._nursery = Nursery(logs / "nursery.log", surroundings.own())
         # A process is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
         self._closed = threading.Event()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
 
-    def resident(self) -> set[tuple[str, ...]]:
-        """Kinds that have an idle worker at hand."""
+    def resident(self) -> set[Kind]:
+        """Kinds that have an idle worker on the CPU at hand."""
         with self._guard:
-            return {worker.kind for worker in self._idle}
+            return {worker.kind for worker in self._idle if worker.seat is None}
 
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome]:
-        """Run a batch of one kind on a worker of that kind, warm if there is one."""
-        worker = self._take(tickets[0])
+    def seated(self, uuid: str) -> tuple[dict[Kind, int], dict[Kind, int]]:
+        """The workers of one card, idle (longest first) and busy, with their leases in MiB."""
+        dead = []
+        with self._guard:
+            for worker in [worker for worker in self._idle if worker.seat and not worker.alive]:
+                self._idle.remove(worker)
+                dead.append(worker)
+            idle = {w.kind: w.mib for w in self._idle if w.seat and w.seat.device.uuid == uuid}
+            busy = {w.kind: w.mib for w in self._busy if w.seat and w.seat.device.uuid == uuid}
+        for worker in dead:
+            worker.close()
+        return idle, busy
+
+    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome] | Full | Hung:
+        """Run a batch of one kind on a CPU worker of that kind, warm if there is one."""
+        worker = self.take(tickets[0])
         try:
             return worker.run(tickets, heard)
         finally:
-            self._give_back(worker)
+            self.give_back(worker)
 
-    def _tidy(self) -> None:
-        """End idle workers in time, also when nobody asks for any."""
-        while not self._closed.wait(_IDLE / 10):
-            self.close_idle(_IDLE)
+    def take(self, ticket: Ticket) -> Worker:
+        """A CPU worker for this kind, to be given back. Errors: OSError where no process can be had."""
+        old: list[Worker] = []
+        try:
+            with self._guard:
+                worker = self._warm(ticket.kind, None, old)
+                if worker is None:
+                    idle = [worker for worker in self._idle if worker.seat is None]
+                    busy = sum(worker.seat is None for worker in self._busy)
+                    if idle and len(idle) + busy >= self._limit:
+                        self._idle.remove(idle[0])
+                        old.append(idle[0])
+                    worker = Worker(ticket)
+                    self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
+                self._busy.add(worker)
+                return worker
+        finally:
+            for each in old:
+                each.close()
 
-    def close_idle(self, seconds: float) -> None:
-        """End the workers that nobody has needed for so long."""
+    def warm(self, kind: Kind, uuid: str) -> Worker | None:
+        """The idle worker of that kind on that card, to be given back; None where there is none that lives."""
+        old: list[Worker] = []
+        with self._guard:
+            worker = self._warm(kind, uuid, old)
+            if worker:
+                self._busy.add(worker)
+        for each in old:
+            each.close()
+        return worker
+
+    def place(self, ticket: Ticket, seat: Seat) -> Worker:
+        """A worker that counts as busy on its card from now on, and is started with `begin`."""
+        worker = Worker(ticket, seat)
+        with self._guard:
+            self._busy.add(worker)
+        return worker
+
+    def begin(self, worker: Worker, ticket: Ticket) -> None:
+        """Start what `place` made. Errors: OSError."""
+        self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
+
+    def evict(self, kind: Kind, uuid: str) -> int:
+        """End the idle worker of that kind on that card; the MiB of its lease, 0 where there is none any more."""
+        worker = self.warm(kind, uuid)
+        if worker is None:
+            return 0
+        with self._guard:
+            self._busy.discard(worker)
+        worker.close()
+        return worker.mib
+
+    def give_back(self, worker: Worker) -> None:
+        """It is idle from now on, or gone where its process has ended or was never started."""
+        with self._guard:
+            self._busy.discard(worker)
+            if worker.alive and not self._closed.is_set():
+                worker.idle_since = time.monotonic()
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def rested(self, seconds: float) -> set[str]:
+        """The cards on which a worker has been idle for so long."""
+        with self._guard:
+            return {w.seat.device.uuid for w in self._idle if w.seat and time.monotonic() - w.idle_since > seconds}
+
+    def close_idle(self, seconds: float, uuid: str | None = None) -> None:
+        """End the workers, of one card or all, that nobody has needed for so long."""
         with self._guard:
             old = [w for w in self._idle if time.monotonic() - w.idle_since > seconds]
+            old = [w for w in old if uuid is None or (w.seat and w.seat.device.uuid == uuid)]
             self._idle = [w for w in self._idle if w not in old]
         for worker in old:
             worker.close()
@@ -168,41 +150,17 @@ class Pool:
         self._starter.shutdown()
         self._nursery.close()
 
-    def _take(self, ticket: Ticket) -> Worker:
-        with self._guard:
-            worker = next((w for w in reversed(self._idle) if w.kind == ticket.kind), None)
-            if worker:
+    def _tidy(self) -> None:
+        """End idle workers in time, also when nobody asks for any."""
+        while not self._closed.wait(_IDLE / 10):
+            self.close_idle(_IDLE)
+
+    def _warm(self, kind: Kind, uuid: str | None, dead: list[Worker]) -> Worker | None:
+        """Out of the idle ones, the latest first; those that died meanwhile are handed over to be closed."""
+        for worker in [worker for worker in reversed(self._idle) if worker.kind == kind]:
+            if (worker.seat.device.uuid if worker.seat else None) == uuid:
                 self._idle.remove(worker)
-            else:
-                if self._idle and len(self._idle) + len(self._busy) >= self._limit:
-                    self._idle.pop(0).close()
-                worker = self._starter.submit(Worker, ticket, self._logs, self._nursery).result()
-            self._busy.add(worker)
-            return worker
-
-    def _give_back(self, worker: Worker) -> None:
-        with self._guard:
-            self._busy.discard(worker)
-            if worker.alive:
-                worker.idle_since = time.monotonic()
-                self._idle.append(worker)
-                return
-        worker.close()
-
-
-def _outcome(data: dict[str, Any]) -> Outcome:
-    return DubdError.from_json(data["error"]) if "error" in data else data["facts"]
-
-
-def _environ() -> dict[str, str]:
-    """What a worker's interpreter finds: this package, and one thread a library, since there are many workers."""
-    path = os.pathsep.join(filter(None, (str(_PACKAGE), os.environ.get("PYTHONPATH"))))
-    own = {**dict.fromkeys(_ONE_THREAD, "1"), "GLIBC_TUNABLES": _HUGE_PAGES}
-    return {**own, **os.environ, "PYTHONPATH": path}
-
-
-def _log(folder: Path, name: str) -> IO[bytes]:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.log"
-    fresh = path.exists() and path.stat().st_size > _LOG_LIMIT
-    return path.open("wb" if fresh else "ab")
+                if worker.alive:
+                    return worker
+                dead.append(worker)
+        return None

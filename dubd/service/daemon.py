@@ -28,7 +28,8 @@ from dubd.graph.build import MOVED, Event
 from dubd.graph.rules import Rules
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
-from dubd.schedule.scheduler import Executor, Scheduler
+from dubd.schedule.executor import Executor
+from dubd.schedule.scheduler import Scheduler
 from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
 from dubd.service.signature import Signature, by_hand, of_video, signature

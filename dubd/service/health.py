@@ -16,6 +16,7 @@ from dubd.engines import registry
 from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.rules import Rules, check, unrecognised
+from dubd.service.gpus import machine, size
 
 _LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
 
@@ -38,7 +39,7 @@ def findings(folders: Folders) -> Iterator[Finding]:
         "dubd", "good", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}"
     )
     yield from map(_tool, ("ffmpeg", "ffprobe"))
-    yield _gpu()
+    yield from _gpus()
     yield from _folders(folders)
     needed = yield from _rules(folders)
     for stage in registry.STAGES:
@@ -57,13 +58,25 @@ def _tool(name: str) -> Finding:
     return Finding(name, "good", f"{said.split()[2]} at {path}")
 
 
-def _gpu() -> Finding:
-    """The embedded engines use none; a driver that is there is named, so that nobody waits for it to be used."""
-    driver = Path("/proc/driver/nvidia/version")
-    if not driver.exists():
-        return Finding("gpu", "note", "none: every engine runs on the CPU", "none is needed for the embedded engines")
-    version = driver.read_text(encoding="utf-8", errors="replace").splitlines()[0].split(":", 1)[-1].strip()
-    return Finding("gpu", "note", f"there is a driver ({version}), but no engine here uses a GPU")
+def _gpus() -> Iterator[Finding]:
+    """The devices and the folder of leases, or why there is none: what the driver says, not what is installed."""
+    found = machine()
+    if found.why:
+        none = "none is needed for the embedded engines"
+        yield Finding("gpu", "note", f"none, every engine runs on the CPU: {found.why}", none)
+        return
+    for seen in found.seen:
+        name = f"{seen.device.name} ({seen.device.uuid})"
+        if seen.view:
+            now = f"{size(seen.view.free)} free, {size(seen.view.foreign)} in use by others"
+            yield Finding("gpu", "good", f"{name}, {size(seen.device.total)}: {now}")
+        else:
+            yield Finding("gpu", "note", f"{name}, {size(seen.device.total)}: {seen.fault}", "nvidia-smi tells more")
+    if found.ledger is None or not os.access(found.ledger, os.W_OK | os.X_OK):
+        says = f"{found.ledger} cannot be written" if found.ledger else str(found.seen[0].fault)
+        yield Finding("gpu leases", "bad", says, "make it writable, or set DUBD_RUNTIME")
+    else:
+        yield Finding("gpu leases", "good", f"{found.ledger}, shared by every dubd process that uses this folder")
 
 
 def _folders(folders: Folders) -> Iterator[Finding]:

@@ -7,32 +7,40 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.lips import Shares, lips
 from dubd.graph.promote import beside_name
 from dubd.graph.settled import tasks, untouched
-from dubd.graph.state import State, owner
+from dubd.graph.state import State, locked_since, owner
 from dubd.graph.video import Video, videos
+from dubd.service.gpus import Machine, machine
 from dubd.service.inbox import VIDEO, subtitles_beside
+
+if TYPE_CHECKING:
+    from dubd.schedule.estimates import Estimates
+    from dubd.schedule.ticket import Ticket
 
 
 def standing(folders: Folders) -> dict[str, Any]:
     """The document that `dubd status --json` prints; docs/cli.md describes it."""
-    found = [of_video(folder) for folder in videos(folders.workspace)]
+    folders_of = list(videos(folders.workspace))
+    gpus = machine(building=any(owner(folder) is not None for folder in folders_of))
+    found = [of_video(folder, gpus) for folder in folders_of]
     return {
         "workspace": str(folders.workspace),
         "inbox": str(folders.inbox),
-        "device": "cpu",
+        "device": "cpu" if gpus.why else "gpu",
+        "gpu": gpus.to_json(),
         "videos": found,
         "drops": list(_drops(folders, {str(video.get("drop")) for video in found})),
     }
 
 
-def of_video(folder: Path) -> dict[str, Any]:
-    """One video: `state` is building, done, changed, failed, unfinished or broken."""
+def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
+    """One video: `state` is building, done, changed, failed, unfinished or broken. `gpus` are looked at if left out."""
     pid = owner(folder)
     line: dict[str, Any] = {"video": folder.name, "folder": str(folder), "pid": pid}
     try:
@@ -72,7 +80,8 @@ def of_video(folder: Path) -> dict[str, Any]:
     if whole and pid is None:
         return line | {"state": "done"}
     try:
-        line["waiting"] = list(_waiting(folder, {run["task"] for run in running}, {fault["task"] for fault in failed}))
+        begun = {run["task"] for run in running} | {fault["task"] for fault in failed}
+        line["waiting"] = list(_waiting(folder, begun, pid, gpus))
     except DubdError as error:
         broken = [{"task": folder.name, **each.to_json()} for each in error.each()]
         return line | {"state": "broken", "failed": [*failed, *broken]}
@@ -99,14 +108,31 @@ def _lips(folder: Path, runs: Mapping[str, Mapping[str, Any]], results: Sequence
         return {}  # no plan, or one that a hand broke: the state says so
 
 
-def _waiting(folder: Path, running: set[str], failed: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Each stale task that neither runs nor failed, with what it waits for: a place, or other tasks."""
+def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | None) -> Iterator[Mapping[str, Any]]:
+    """Each stale task that neither runs nor failed, with what it waits for: a place, a GPU's memory, or other tasks."""
     from dubd.graph.why import why  # it reads the rule and with it the engines: only where there is work
+    from dubd.schedule.estimates import Estimates
+    from dubd.schedule.peaks import Peaks
 
+    estimates = Estimates(Peaks(folder.parent / ".cache" / "peaks.json"))
+    taken = locked_since(folder)
     for verdict in why(folder):
-        if verdict.task not in running | failed:
+        if verdict.task not in begun:
             before = [root.task for root in verdict.waits_for]
-            yield {"task": verdict.task, "for": before, "why": list(verdict.reasons)}
+            line: dict[str, Any] = {"task": verdict.task, "for": before, "why": list(verdict.reasons), "gpu": None}
+            if pid is not None and not before and verdict.ticket and verdict.ticket.vram:
+                gpus = gpus or machine()
+                line["gpu"] = _short_of(verdict.ticket, estimates, max(verdict.since, taken), pid, gpus)
+            yield line
+
+
+def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus: Machine) -> dict[str, Any]:
+    """What a ticket that could run now lacks on the GPUs: room for one item, as it was declared or measured."""
+    from dubd.service.shortage import Need, shortage
+
+    mib = estimates.need(ticket, 1, gpus.cards)
+    need = Need(mib, f"{ticket.stage} with {ticket.engine}", max(0.0, time.time() - since), pid)
+    return {"mib": mib, "seconds": round(need.waited, 1), "says": shortage(need, gpus)}
 
 
 def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:

@@ -30,6 +30,6 @@ def facts(tracks: Tracks) -> dict[str, Any]:
     return {
         "tracks": tracks.count,
         "shots": len(tracks.cuts) + 1,
-        "seen": round(float(tracks.seen.any(0).mean()), 3) if tracks.count else 0.0,
+        "seen": round(float(tracks.seen.any(0).mean()), 6) if tracks.count else 0.0,
         "width": round(float(np.median(widths)), 1) if widths.size else None,
     }

@@ -21,7 +21,7 @@ from dubd.errors import DubdError, Exit
 from dubd.graph import video_build
 from dubd.graph.build import Event, Listener
 from dubd.graph.video import Video
-from dubd.schedule import scheduler
+from dubd.schedule import executor
 from dubd.schedule.ticket import Ticket
 from tests.graph.stand import Desk
 
@@ -151,7 +151,7 @@ def test_the_code_is_that_of_the_first_fault_that_is_shown(desk: Desk, monkeypat
     said: list[str] = []
     ended: list[Path] = []
     desk.stand.during = during
-    monkeypatch.setattr(scheduler, "LocalExecutor", lambda *_: nullcontext(desk.stand))
+    monkeypatch.setattr(executor, "LocalExecutor", lambda *_: nullcontext(desk.stand))
     with pytest.raises(typer.Exit) as left:
         _Run(desk.folders, Told(), 1).all([str(other), str(desk.source)], None, None)
     assert ["no words" in said[0], "no disk" in said[1]] == [True, True]
@@ -169,7 +169,7 @@ def test_a_build_that_cannot_be_closed_has_its_line_and_keeps_no_other_back(
 
     real = video_build.VideoBuild.close
     monkeypatch.setattr(video_build.VideoBuild, "close", broken)
-    monkeypatch.setattr(scheduler, "LocalExecutor", lambda *_: nullcontext(desk.stand))
+    monkeypatch.setattr(executor, "LocalExecutor", lambda *_: nullcontext(desk.stand))
     with pytest.raises(typer.Exit) as left:
         _Run(desk.folders, Lines(), 1).all([str(desk.source), str(desk.folders.inbox / "other.mp4")], None, None)
     assert left.value.exit_code == Exit.WORKSPACE

@@ -26,8 +26,10 @@ from dubd.graph.build import Build
 from dubd.graph.content import ContentChecker
 from dubd.graph.state import Shards, owned
 from dubd.graph.tasks import Key
-from dubd.schedule.scheduler import Capacity, Scheduler
-from dubd.schedule.ticket import Ticket
+from dubd.schedule.admission import Capacity
+from dubd.schedule.executor import Executor, Slot
+from dubd.schedule.scheduler import Scheduler
+from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Outcome
 
 
@@ -63,7 +65,7 @@ def stock(folder: Path, tasks: list[dict[str, Any]]) -> int:
     return int(DoitMain(loader).run(["run", "-r", "zero"]) or 0)
 
 
-class Copier:
+class Copier(Executor):
     """An executor for the copies."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
@@ -75,8 +77,8 @@ class Copier:
     def resident(self) -> set[tuple[str, ...]]:
         return set()
 
-    def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
-        del heard
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome | Again]:
+        del slot, heard
         for ticket in tickets:
             name = ticket.task.partition(":")[2]
             copy(name, ticket.inputs["in"], ticket.outputs["out"], self.seconds[name])

@@ -13,7 +13,7 @@ _MODULE = """
 from dataclasses import dataclass
 from typing import Literal
 
-from dubd.engines.contract import Engine
+from dubd.engines.contract import Engine, Vram
 
 
 class _Engine(Engine):
@@ -52,6 +52,14 @@ class Say(_Engine):
                 raise ValueError("pitch must be above 0")
 
 
+class Heavy(_Engine):
+    name, stage = "heavy", "speak"
+
+    @classmethod
+    def vram(cls, params, precision):
+        return Vram(2700 if precision == "fp16" else 4700, 20)
+
+
 class Look(_Engine):
     name, stage = "look", "faces"
 
@@ -78,6 +86,7 @@ hear = dubd_plugin:Hear
 turn = dubd_plugin:Turn
 [dubd.speak]
 say = dubd_plugin:Say
+heavy = dubd_plugin:Heavy
 [dubd.faces]
 look = dubd_plugin:Look
 [dubd.lipsync]
@@ -91,7 +100,7 @@ clear = dubd_plugin:Clear
 
 @contextmanager
 def installed(folder: Path) -> Iterator[None]:
-    """While inside, the package `dubd_plugin` with engines hear, turn, say, look, lips, absent, clear is installed."""
+    """While inside, the package `dubd_plugin` with engines hear, turn, say, heavy, ... is installed."""
     (folder / "dubd_plugin.py").write_text(_MODULE)
     info = folder / "dubd_plugin-1.0.dist-info"
     info.mkdir()

@@ -16,8 +16,10 @@ from dubd.graph import rules
 from dubd.graph.build import Event
 from dubd.graph.video import Video
 from dubd.graph.video_build import VideoBuild
-from dubd.schedule.scheduler import Capacity, Scheduler
-from dubd.schedule.ticket import Ticket
+from dubd.schedule.admission import Capacity
+from dubd.schedule.executor import Executor, Slot
+from dubd.schedule.scheduler import Scheduler
+from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Facts, Outcome
 
 RULE = """
@@ -28,7 +30,7 @@ default: true
 """
 
 
-class Stand:
+class Stand(Executor):
     """An executor that makes each output a digest of inputs and key, as a real stage would: same in, same out."""
 
     def __init__(self, segments: int = 2) -> None:
@@ -46,8 +48,8 @@ class Stand:
     def resident(self) -> set[tuple[str, ...]]:
         return set()
 
-    def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
-        del heard
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome | Again]:
+        del slot, heard
         return [self.one(ticket) for ticket in tickets]
 
     def one(self, ticket: Ticket) -> Outcome:

@@ -254,7 +254,7 @@ def test_a_rule_edited_between_claim_and_build_is_the_one_that_is_built(desk: De
     desk.build()
     video = desk.claim()
     rule = video.folder / "rule.yaml"
-    edit(rule, rule.read_text(encoding="utf-8").replace("auto", "es+f3"))
+    edit(rule, rule.read_text(encoding="utf-8").replace("voice: auto", "voice: es+f3"))
     with VideoBuild(video, desk.events.append) as build:
         scheduler = Scheduler(desk.stand)
         scheduler.add(build)

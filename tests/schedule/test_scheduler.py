@@ -1,4 +1,4 @@
-"""The scheduler: what `admit` decides, and that every ticket of every build is run once."""
+"""The scheduler: every ticket of every build is run once."""
 
 from __future__ import annotations
 
@@ -7,63 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
+from dubd.engines.contract import Vram
 from dubd.errors import DubdError
-from dubd.schedule.scheduler import Capacity, Scheduler, Waiting, admit
-from dubd.schedule.ticket import Ticket
+from dubd.schedule.admission import Capacity, Card, Start
+from dubd.schedule.executor import Executor, Slot
+from dubd.schedule.scheduler import Scheduler
+from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Outcome
+from tests.schedule.cards import Tickets
 
 
 def ticket(task: str, stage: str = "speak", engine: str | None = "espeak", batch: int = 1) -> Ticket:
     return Ticket(task, stage, engine, {}, {}, {}, {}, batch=batch)
-
-
-def waiting(*rows: tuple[int, str, int]) -> list[Waiting]:
-    return [Waiting(b, place, ticket(f"{b}:{place}", engine=e, batch=n)) for place, (b, e, n) in enumerate(rows)]
-
-
-def names(batches: list[list[Waiting]]) -> list[list[str]]:
-    return [[w.ticket.task for w in batch] for batch in batches]
-
-
-class TestAdmit:
-    def test_the_oldest_video_goes_first(self) -> None:
-        assert names(admit(waiting((1, "a", 1), (0, "a", 1)), 0, Capacity(1), ())) == [["0:1"]]
-
-    def test_a_warm_worker_goes_before_a_cold_one_within_a_video(self) -> None:
-        queue = waiting((0, "cold", 1), (0, "warm", 1))
-        assert names(admit(queue, 0, Capacity(1), {queue[1].ticket.kind})) == [["0:1"]]
-
-    def test_a_batch_takes_one_kind_from_several_videos(self) -> None:
-        queue = waiting((0, "a", 8), (1, "b", 8), (1, "a", 8))
-        assert names(admit(queue, 0, Capacity(1), ())) == [["0:0", "1:2"]]
-
-    def test_a_batch_leaves_work_for_every_free_slot(self) -> None:
-        queue = waiting(*[(0, "a", 8)] * 4)
-        assert [len(batch) for batch in admit(queue, 0, Capacity(2), ())] == [2, 2]
-
-    def test_a_full_house_admits_nobody(self) -> None:
-        assert admit(waiting((0, "a", 1)), 2, Capacity(2), ()) == []
-
-    @given(
-        rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.integers(1, 4)), max_size=20),
-        running=st.integers(0, 4),
-        slots=st.integers(1, 4),
-    )
-    def test_never_more_batches_than_room_never_a_ticket_twice_never_a_mixed_batch(
-        self, rows: list[tuple[int, str, int]], running: int, slots: int
-    ) -> None:
-        queue = waiting(*rows)
-        batches = admit(queue, running, Capacity(slots), ())
-        assert len(batches) <= max(0, slots - running)
-        flat = [w.ticket.task for batch in batches for w in batch]
-        assert len(flat) == len(set(flat))
-        for batch in batches:
-            assert len({w.ticket.kind for w in batch}) == 1
-            assert len(batch) <= max(w.ticket.batch for w in batch)
-        assert bool(batches) is bool(queue and running < slots)
 
 
 class Chain:
@@ -96,6 +51,10 @@ class Chain:
         self.running.remove(task)
         self.ended.append((task, outcome))
 
+    def again(self, task: str) -> None:
+        self.running.remove(task)
+        self.left.insert(0, ticket(task))
+
     def abandon(self, error: Exception) -> None:
         self.left.clear()
         self.running.clear()
@@ -106,7 +65,7 @@ class Chain:
         return not self.left and not self.running
 
 
-class Counting:
+class Counting(Executor):
     """An executor that notes how many batches overlap."""
 
     def __init__(self, slots: int) -> None:
@@ -119,7 +78,8 @@ class Counting:
     def resident(self) -> set[tuple[str, ...]]:
         return set()
 
-    def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome | Again]:
+        del slot
         with self.guard:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -161,8 +121,10 @@ def test_stop_lets_what_runs_end_and_starts_nothing_more() -> None:
 
 def test_an_executor_that_cannot_run_a_ticket_fails_it_and_gives_the_slot_back() -> None:
     class Broken(Counting):
-        def run(self, tickets: Sequence[Ticket], heard: Callable[[int, float], None]) -> list[Outcome]:
-            raise FileNotFoundError(2, f"no interpreter for {tickets[0].task} {heard}")
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            raise FileNotFoundError(2, f"no interpreter for {tickets[0].task} {heard} {slot}")
 
     scheduler = Scheduler(Broken(1))
     chain = Chain("a", 2)
@@ -184,3 +146,104 @@ def test_a_build_that_breaks_is_given_up_and_the_others_go_on() -> None:
     scheduler.run()
     assert [task for task, _ in brittle.ended] == ["abandoned"]
     assert [task for task, _ in sound.ended] == ["b:0", "b:1", "b:2"]
+
+
+def test_a_task_that_is_to_be_run_again_keeps_its_place_and_has_not_ended() -> None:
+    class Forgetful(Counting):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.tasks: list[str] = []
+
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            self.tasks += [ticket.task for ticket in tickets]
+            if self.tasks == ["a:0"]:
+                return [Again("once more")]
+            return super().run(slot, tickets, heard)
+
+    executor = Forgetful()
+    scheduler = Scheduler(executor)
+    chains = [Chain("a", 2), Chain("b", 1)]
+    for chain in chains:
+        scheduler.add(chain)
+    scheduler.run()
+    assert executor.tasks == ["a:0", "a:0", "a:1", "b:0"]
+    assert [task for task, _ in chains[0].ended] == ["a:0", "a:1"]
+
+
+class OneCard(Counting):
+    """A CPU slot and a card on which somebody else has the memory until `free` is set."""
+
+    free = False
+
+    def cards(self) -> tuple[Card, ...]:
+        return (Card("GPU-0", largest=1000, free=1000),)
+
+    def need(self, ticket: Ticket, batch: int) -> int:
+        return ticket.vram.at(batch) if ticket.vram else 0
+
+    def reserve(self, start: Start) -> Slot | None:
+        return Slot() if self.free or start.card is None else None
+
+
+class OnCard(Chain):
+    """A chain whose first ticket wants a card."""
+
+    def __init__(self, name: str, length: int) -> None:
+        super().__init__(name, length)
+        self.left[0] = replace(self.left[0], vram=Vram(100, 10))
+
+
+def test_what_waits_for_a_card_is_not_begun_and_keeps_no_cpu_ticket_waiting() -> None:
+    executor = OneCard(1)
+    scheduler = Scheduler(executor)
+    waits, works = OnCard("a", 1), Chain("b", 3)
+    scheduler.add(waits)
+    scheduler.add(works)
+    while not works.done:
+        scheduler.step(0.05)
+    assert [task for task, _ in works.ended] == ["b:0", "b:1", "b:2"]
+    assert waits.left
+    assert not waits.running
+    executor.free = True
+    scheduler.run()
+    assert [task for task, _ in waits.ended] == ["a:0"]
+
+
+def test_a_card_is_no_cpu_slot() -> None:
+    class Meeting(OneCard):
+        free = True
+        both = threading.Barrier(2, timeout=30)
+
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            self.both.wait()
+            return super().run(slot, tickets, heard)
+
+    scheduler = Scheduler(Meeting(1))
+    card, cpu = OnCard("a", 1), Chain("b", 1)
+    scheduler.add(card)
+    scheduler.add(cpu)
+    scheduler.run()
+    assert card.ended == [("a:0", {})]
+    assert cpu.ended == [("b:0", {})]
+
+
+def test_each_ticket_that_could_not_be_run_fails_by_its_own_name() -> None:
+    class Nowhere(Counting):
+        def run(
+            self, slot: Slot, tickets: Sequence[Ticket], heard: Callable[[int, float], None]
+        ) -> list[Outcome | Again]:
+            del slot, heard
+            assert len(tickets) == 2
+            raise OSError("no such interpreter")
+
+    scheduler, source = Scheduler(Nowhere(1)), Tickets([ticket(f"speak:{name}", batch=2) for name in "ef"])
+    scheduler.add(source)
+    scheduler.run()
+    assert {task: error.file for task, error in source.ended.items() if isinstance(error, DubdError)} == {
+        "speak:e": "speak:e",
+        "speak:f": "speak:f",
+    }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubd.errors import DubdError, Exit
+from dubd.schedule import logs
 from dubd.schedule.ticket import Ticket
 from dubd.schedule.workers import Pool
 
@@ -58,6 +61,14 @@ def offspring(parent: int) -> set[int]:
 
 def is_nursery(pid: int) -> bool:
     return b"dubd.schedule.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def kill(pid: int) -> None:
+    """Kill it, and wait until it has ended: a child is one to the eyes of its parent's pidfd."""
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -120,6 +131,50 @@ def test_a_killed_worker_fails_its_job_by_name_and_the_next_job_gets_a_new_one(
     assert "killed by signal 9" in str(error)
     (again,) = pool.run([plan(clip, tmp_path / "c.json")], silent)
     assert isinstance(again, dict)
+
+
+def test_a_worker_killed_while_idle_fails_nobody(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    (worker,) = children()
+    kill(worker)
+    (outcome,) = pool.run([plan(clip, tmp_path / "b.json")], silent)
+    assert isinstance(outcome, dict), outcome
+    assert worker not in children()
+
+
+def test_each_task_of_a_killed_batch_fails_by_its_own_name(pool: Pool, clip: Path, tmp_path: Path) -> None:
+    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    (worker,) = children()
+    os.kill(worker, signal.SIGSTOP)
+    batch = [replace(plan(clip, tmp_path / f"{name}.json"), task=f"plan:{name}") for name in "ef"]
+    outcomes: list[object] = []
+    job = threading.Thread(target=lambda: outcomes.extend(pool.run(batch, silent)))
+    job.start()
+    kill(worker)
+    job.join(10)
+    assert [error.file for error in outcomes if isinstance(error, DubdError)] == ["plan:e", "plan:f"]
+
+
+def test_logs_start_anew_past_a_size_also_while_a_worker_lives(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LIMIT", 1000)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    for name in ("nursery.log", "stages.log"):
+        (folder / name).write_bytes(b"x" * 1001)
+    pool = Pool(folder, limit=1)
+    try:
+        pool.run([plan(clip, tmp_path / "a.json")], silent)
+        assert not [path for path in folder.iterdir() if path.stat().st_size > 1000]
+        before = children()
+        with (folder / "stages.log").open("ab") as log:
+            log.write(b"x" * 1001)
+        pool.run([plan(clip, tmp_path / "b.json")], silent)
+        assert children() == before
+        assert (folder / "stages.log").stat().st_size <= 1000
+    finally:
+        pool.close()
 
 
 def test_the_longest_idle_worker_makes_room(pool: Pool, clip: Path, tmp_path: Path) -> None:

@@ -1,0 +1,252 @@
+"""A machine on paper: videos, CPU slots, cards and a clock that jumps from event to event; the decider is the real one.
+
+A stage takes `fixed + each * items` seconds a batch when it has a card for itself. A card is shared: every stage
+takes its `share` of the card's compute, and where the shares of those that run together add up to more than 1, all
+of them slow down by that sum (an assumption; MPS and time slicing both come near it). A load takes its seconds
+whatever else runs, and no compute.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dubd.engines.contract import Vram
+from dubd.schedule.admission import Capacity, Card, Start, Waiting, Waitlist
+from dubd.schedule.ticket import Kind, Ticket
+
+MARGIN = 512  # MiB of every card that stay free, as in the ledger
+EVICTION = 1.0  # seconds until an ended worker's memory is back: 0.5 to 1.5 (facts: ollama, sched.go)
+
+Decide = Callable[[Waitlist, int, Capacity, set[Kind], float], list[Start]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a chain: seconds on a device of its own, and what it follows within its segment.
+
+    `whole`: one task a video, which follows `after` of every segment. `vram` None: it runs on a CPU slot.
+    """
+
+    name: str
+    after: tuple[str, ...]
+    each: float
+    fixed: float = 0.0
+    load: float = 1.5
+    share: float = 1.0
+    vram: Vram | None = None
+    batch: int = 1
+    whole: bool = False
+
+    def seconds(self, items: int) -> float:
+        """A batch's time when alone."""
+        return self.fixed + self.each * items
+
+    @property
+    def least(self) -> float:
+        """Seconds an item, in batches that are full."""
+        return self.seconds(self.batch) / self.batch
+
+
+@dataclass
+class Task:
+    """A stage of a segment, or of a whole video."""
+
+    stage: Stage
+    video: int
+    ticket: Ticket
+    before: int = 0  # tasks that must end first
+    then: list[Task] = field(default_factory=list)
+
+
+@dataclass
+class Shared:
+    """A card with its workers. `work` is the time that a job alone would have had since the start."""
+
+    uuid: str
+    total: int
+    idle: dict[Kind, int] = field(default_factory=dict)  # longest idle first
+    busy: dict[Kind, int] = field(default_factory=dict)
+    loading: Kind | None = None
+    shares: float = 0.0
+    work: float = 0.0
+    at: float = 0.0
+    foreign: int = 0
+    jobs: list[tuple[float, int, float, tuple[Task, ...]]] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        """MiB without the margin, without leases and what is foreign."""
+        return self.total - MARGIN - self.foreign - sum(self.idle.values()) - sum(self.busy.values())
+
+    def seen(self) -> Card:
+        """As admission sees it."""
+        return Card(
+            self.uuid,
+            self.total - MARGIN,
+            max(0, self.free),
+            self.loading is not None,
+            dict(self.idle),
+            dict(self.busy),
+        )
+
+    def advance(self, now: float) -> None:
+        """Let the jobs run up to `now`."""
+        self.work += (now - self.at) / max(1.0, self.shares)
+        self.at = now
+
+    def next(self) -> float:
+        """When the first job ends, should nothing change."""
+        return self.at + (self.jobs[0][0] - self.work) * max(1.0, self.shares) if self.jobs else float("inf")
+
+
+def tasks(chain: Sequence[Stage], segments: Sequence[int]) -> list[Task]:
+    """All tasks of videos with so many segments each, wired up, in each video's order."""
+    made: list[Task] = []
+    for video, count in enumerate(segments):
+        of: dict[str, list[Task]] = {}
+        for stage in chain:
+            of[stage.name] = [Task(stage, video, _ticket(stage, video, i)) for i in range(1 if stage.whole else count)]
+            for index, task in enumerate(of[stage.name]):
+                for name in stage.after:
+                    ahead = of[name] if stage.whole else [of[name][index if len(of[name]) > 1 or count == 1 else 0]]
+                    task.before += len(ahead)
+                    for one in ahead:
+                        one.then.append(task)
+        made += itertools.chain.from_iterable(of.values())
+    return made
+
+
+def _ticket(stage: Stage, video: int, index: int) -> Ticket:
+    return Ticket(
+        f"{video}:{stage.name}:{index}", stage.name, stage.name, {}, {}, {}, {}, batch=stage.batch, vram=stage.vram
+    )
+
+
+class Machine:
+    """Runs all tasks; `now` is then the makespan in seconds. Not `aged`: as of one build, in order of readiness."""
+
+    def __init__(
+        self, decide: Decide, work: Sequence[Task], cards: Sequence[int], slots: int, *, aged: bool = True
+    ) -> None:
+        self.now = 0.0
+        self.loads = 0
+        self.cards = [Shared(f"GPU-{index}", total) for index, total in enumerate(cards)]
+        self.ended: dict[str, float] = {}
+        self._aged = aged
+        self._decide, self.slots, self.running = decide, slots, 0
+        self._all = {task.ticket.task: task for task in work}
+        self.waiting = Waitlist()
+        self._warm: Counter[Kind] = Counter()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        for task in work:
+            if not task.before:
+                self._ready(task)
+
+    def run(self) -> float:
+        """Seconds until all has ended. RuntimeError where something never can."""
+        for _ in self.steps():
+            pass
+        if len(self.ended) < len(self._all):
+            raise RuntimeError(f"{len(self._all) - len(self.ended)} tasks never start")
+        return self.now
+
+    def steps(self) -> Iterator[float]:
+        """The clock after every event and the decision on it."""
+        self._admit()
+        while True:
+            card = min(self.cards, key=Shared.next, default=None)
+            first = card.next() if card else float("inf")
+            event = self._events[0][0] if self._events else float("inf")
+            if min(first, event) == float("inf"):
+                return
+            self.now = min(first, event)
+            if card and first <= event:
+                self._job_ends(card)
+            else:
+                heapq.heappop(self._events)[2]()
+            self._admit()
+            yield self.now
+
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        """Have something happen at a time."""
+        heapq.heappush(self._events, (when, next(self._number), what))
+
+    def _ready(self, task: Task) -> None:
+        self.waiting.add(Waiting(task.video if self._aged else 0, next(self._number), task.ticket, self.now))
+
+    def _admit(self) -> None:
+        capacity = Capacity(self.slots, tuple(card.seen() for card in self.cards))
+        resident = {kind for kind, count in self._warm.items() if count}
+        for start in self._decide(self.waiting, self.running, capacity, resident, self.now):
+            self.waiting.start(start.batch, self.now)
+            batch = tuple(self._all[w.ticket.task] for w in start.batch)
+            if start.card is None:
+                self._on_slot(batch)
+            else:
+                self._on_card(next(card for card in self.cards if card.uuid == start.card), start, batch)
+
+    def _on_slot(self, batch: tuple[Task, ...]) -> None:
+        kind, stage = batch[0].ticket.kind, batch[0].stage
+        load = 0.0 if self._warm[kind] else stage.load
+        self._warm[kind] -= bool(self._warm[kind])
+        self.running += 1
+        if self.running > self.slots:
+            raise RuntimeError("more CPU batches than slots")
+
+        def end() -> None:
+            self.running -= 1
+            self._warm[kind] += 1
+            self._end(batch)
+
+        self.at(self.now + load + stage.seconds(len(batch)), end)
+
+    def _on_card(self, card: Shared, start: Start, batch: tuple[Task, ...]) -> None:
+        kind, stage = batch[0].ticket.kind, batch[0].stage
+        for one in start.evict:
+            del card.idle[one]
+        if kind in card.busy:
+            raise RuntimeError(f"two workers of {stage.name} on {card.uuid}")
+        if kind in card.idle:
+            card.busy[kind] = card.idle.pop(kind)
+            self._compute(card, batch)
+            return
+        if card.loading:
+            raise RuntimeError(f"two loads at once on {card.uuid}")
+        if start.mib > card.free:
+            raise RuntimeError(f"{start.mib} MiB leased on {card.uuid}, {card.free} are free")
+        card.busy[kind] = start.mib
+        card.loading = kind
+        self.loads += 1
+
+        def loaded() -> None:
+            card.loading = None
+            self._compute(card, batch)
+
+        self.at(self.now + stage.load + EVICTION * bool(start.evict), loaded)
+
+    def _compute(self, card: Shared, batch: tuple[Task, ...]) -> None:
+        card.advance(self.now)
+        stage = batch[0].stage
+        card.shares += stage.share
+        heapq.heappush(card.jobs, (card.work + stage.seconds(len(batch)), next(self._number), stage.share, batch))
+
+    def _job_ends(self, card: Shared) -> None:
+        card.advance(self.now)
+        _, _, share, batch = heapq.heappop(card.jobs)
+        card.shares = card.shares - share if card.jobs else 0.0
+        kind = batch[0].ticket.kind
+        card.idle[kind] = card.busy.pop(kind)
+        self._end(batch)
+
+    def _end(self, batch: tuple[Task, ...]) -> None:
+        for task in batch:
+            self.ended[task.ticket.task] = self.now
+            for after in task.then:
+                after.before -= 1
+                if not after.before:
+                    self._ready(after)

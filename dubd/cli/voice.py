@@ -1,0 +1,59 @@
+"""Where the log goes: into the workspace, for a developer; and what it says of the GPUs to people, on the board."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dubd.cli.board import Board
+
+GPU_LOG = "dubd.gpu"  # no GPU, one that is lost or answers again, memory that ran out, a worker that hung
+
+LOGS = ".log"  # in the workspace
+
+_MOST = 1 << 20  # bytes of dubd.log before it is begun anew; the last one is kept as dubd.log.1
+
+
+def keep_log(folder: Path) -> None:
+    """Send what only a developer reads to a file in `folder`, where it is there, so that people get a line a fault.
+
+    Called again once there is a workspace: the first start makes it.
+    """
+    log = logging.getLogger("dubd")
+    log.propagate = False
+    if any(isinstance(handler, logging.FileHandler) for handler in log.handlers):
+        return
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            folder / "dubd.log", maxBytes=_MOST, backupCount=1, encoding="utf-8", delay=True
+        )
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    else:
+        handler = logging.NullHandler()
+    log.addHandler(handler)
+
+
+class _OnBoard(logging.Handler):
+    def __init__(self, board: Board) -> None:
+        super().__init__(logging.WARNING)
+        self._board = board
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._board.warn(record.getMessage())
+
+
+@contextmanager
+def voiced(board: Board) -> Iterator[None]:
+    """While inside, warnings about the GPUs are shown as well as logged."""
+    log, handler = logging.getLogger(GPU_LOG), _OnBoard(board)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,86 @@
+"""How much memory a ticket is given, and what follows when that was too little.
+
+The estimate is what the engine declares, corrected by what was measured, or what the rule gives. The ladder: a batch
+that ran out is halved, in a fresh process; at one item the estimate grows by a quarter, up to the largest card; there
+the task fails with both numbers (engine.md 3.3, rules 8 and 9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dubd.errors import DubdError
+from dubd.schedule.peaks import SURE, Peaks
+from dubd.schedule.ticket import Again, Kind, Ticket
+
+GROWTH = 1.25
+
+Cards = Sequence[tuple[str, int]]
+"""The cards there are: a name and the largest lease, in MiB."""
+
+
+class Estimates:
+    """One for an executor. Sizes in MiB; nothing here takes time, and any thread may call it."""
+
+    def __init__(self, peaks: Peaks) -> None:
+        self._peaks = peaks
+        self._limits: dict[Kind, int] = {}  # items a call, after a batch ran out of memory
+        self._grown: dict[Kind, int] = {}  # MiB, after a single item did
+
+    def limit(self, ticket: Ticket) -> int:
+        """The most items a call may hold now."""
+        return min(ticket.batch, self._limits.get(ticket.kind, ticket.batch))
+
+    def need(self, ticket: Ticket, batch: int, cards: Cards) -> int:
+        """The lease for calls of `batch` items; never less for more items. 0 where the ticket needs no card."""
+        if ticket.vram is None:
+            return 0
+        batch = min(batch, self.limit(ticket))
+        names = {name for name, _ in cards} or {""}
+        estimate = ticket.budget or max(self._likely(ticket, batch, name) for name in names)
+        return max(estimate, self._grown.get(ticket.kind, 0))
+
+    def items(self, ticket: Ticket, mib: int, cards: Cards) -> int:
+        """How many items a call may hold in a lease of `mib`; at least 1."""
+        sizes = range(self.limit(ticket), 1, -1)
+        return next((size for size in sizes if self.need(ticket, size, cards) <= mib), 1)
+
+    def learn(self, ticket: Ticket, card: str, batch: int, peak: int, *, full: bool) -> None:
+        """A worker for `batch` items a call ended one and has taken `peak` at most so far."""
+        if peak > 0:
+            self._peaks.learn(card, ticket, batch, peak, full=full)
+
+    def ran_out(self, ticket: Ticket, batch: int, mib: int | None, said: str, cards: Cards) -> Again | DubdError:
+        """The card had no room for `ticket` in a lease of `mib` (None: on the CPU) with `batch` items a call.
+
+        A `batch` of 1 also stands for a load, which no smaller batch would help.
+        """
+        if batch > 1:
+            self._limits[ticket.kind] = min(self.limit(ticket), batch // 2)
+            return Again(f"{said}; from now on {self.limit(ticket)} at a time")
+        largest = max((most for _, most in cards), default=0)
+        if mib is not None and mib < largest:
+            more = max(self._grown.get(ticket.kind, 0), min(largest, math.ceil(mib * GROWTH)))
+            self._grown[ticket.kind] = more
+            return Again(f"{said}; {mib} MiB were too little, it is given {more} MiB")
+        asked = ticket.budget or (ticket.vram.at(1) if ticket.vram else 0)
+        reason, remedy = f"{ticket.engine} ran out of memory: {said}", "use a smaller model"
+        if mib is not None:
+            reason = f"{ticket.engine} asks for {gib(asked)} and ran out of {gib(mib)}, the most of any GPU here"
+            remedy = "use a smaller model or precision, or device: cpu"
+        return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy)
+
+    def _likely(self, ticket: Ticket, batch: int, card: str) -> int:
+        """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did."""
+        assert ticket.vram is not None
+        measured = self._peaks.of(card, ticket)
+        most = min([peak.mib for size, peak in measured.items() if size >= batch and peak.full >= SURE], default=None)
+        least = max([peak.mib for size, peak in measured.items() if size <= batch], default=0)
+        declared = ticket.vram.at(batch)
+        return max(least, declared if most is None else min(declared, most))
+
+
+def gib(mib: int) -> str:
+    """MiB as people write it."""
+    return f"{mib / 1024:.1f} GiB"

@@ -1,0 +1,306 @@
+"""Where batches run: on this machine, in worker processes, with a lease for each one that uses a card."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from dubd.errors import DubdError, Exit
+from dubd.schedule.admission import Capacity, Card, Start
+from dubd.schedule.estimates import Cards, Estimates, gib
+from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
+from dubd.schedule.ledger import Ledger
+from dubd.schedule.peaks import Peaks
+from dubd.schedule.process import Full, Heard, Hung, Worker
+from dubd.schedule.runtime import runtime
+from dubd.schedule.seat import Seat
+from dubd.schedule.ticket import Again, Kind, Ticket
+from dubd.schedule.wanted import Wanted
+from dubd.schedule.workers import Pool
+from dubd.stages.job import Outcome
+
+log = logging.getLogger("dubd.gpu")
+
+_WORKERS_PER_SLOT = 6
+_YIELD = 10.0  # s: longer than a build's pause between two batches, shorter than anyone's patience
+_LISTEN = 1.0  # s between two looks at what other processes want
+_RETURN = 5.0  # s in which the driver shows the memory of an ended worker as free (ollama, server/sched.go: 0.5 to 1.5)
+
+
+class Slot:
+    """Room for one batch, to be given back: use with `with`. Without a worker it is a CPU slot."""
+
+    def __init__(self, pool: Pool | None = None, worker: Worker | None = None) -> None:
+        self._pool, self.worker = pool, worker
+
+    def close(self) -> None:
+        """The worker is warm from now on, or gone, and so is its lease. Safe to call twice."""
+        if self._pool and self.worker:
+            self._pool.give_back(self.worker)
+        self.worker = None
+
+    def __enter__(self) -> Slot:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class Executor(Protocol):
+    """Where batches run. One here; a cluster's agents answer to the same calls. Without cards four of them suffice."""
+
+    def capacity(self) -> Capacity:
+        """What may run at once, without the cards."""
+
+    def cards(self) -> tuple[Card, ...]:
+        """The cards as they are now; asked for only where a ticket wants one. One that does not answer is left out."""
+        return ()
+
+    def resident(self) -> set[Kind]:
+        """Kinds that would start on the CPU without a load."""
+
+    def need(self, ticket: Ticket, batch: int) -> int:  # noqa: ARG002
+        """The lease, in MiB, for calls of `batch` items; never less for more items."""
+        return 0
+
+    def refuses(self, ticket: Ticket) -> DubdError | None:  # noqa: ARG002
+        """Why a ticket could wait for ever, None where it can be run."""
+        return None
+
+    def want(self, ticket: Ticket) -> None:
+        """A ticket found no room on any card: others may be asked to make some."""
+
+    def reserve(self, start: Start) -> Slot | None:  # noqa: ARG002
+        """What a batch needs; None where that is not to be had after all: its tickets stay ready."""
+        return Slot()
+
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
+        """One answer per ticket; called from many threads."""
+
+
+@dataclass(frozen=True)
+class _Coming:
+    """Memory of workers that were ended, which the driver shows as free only after a while; MiB and seconds."""
+
+    mib: int
+    free: int  # that was there before
+    until: float
+
+    def still(self, free: int, now: float) -> int:
+        """What of it is yet to come."""
+        return max(0, self.mib - max(0, free - self.free)) if now < self.until else 0
+
+
+class LocalExecutor(Executor):
+    """Worker processes on this machine. The driver is asked nothing before a ticket wants a card."""
+
+    def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
+        """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
+        self._yield_after = yield_after
+        self._slots = slots or len(os.sched_getaffinity(0))
+        self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
+        self._estimates = Estimates(Peaks(logs.parent / ".cache" / "peaks.json"))
+        self._guard = threading.Lock()
+        self._closed = threading.Event()
+        self._ledger: Ledger | None = None
+        self._wanted: Wanted | None = None
+        self._known: Cards = ()
+        self._coming: dict[str, _Coming] = {}
+        self._lost: set[str] = set()
+        self._hung: set[str] = set()  # tasks whose worker hung once
+
+    def capacity(self) -> Capacity:
+        """CPU slots: the processors this process may use, or what was asked for."""
+        return Capacity(self._slots)
+
+    def resident(self) -> set[Kind]:
+        """Kinds with an idle worker on the CPU."""
+        return self._pool.resident()
+
+    def cards(self) -> tuple[Card, ...]:
+        """See `Executor`. A card that stops answering, and one that answers again, is told in the log once."""
+        ledger, found = self._open(), []
+        for device in self._devices(ledger):
+            uuid = device.uuid
+            try:
+                view = ledger.view(uuid)
+            except GpuError as error:
+                if uuid not in self._lost:
+                    log.warning("GPU %s (%s) is lost, its tasks wait: %s", device.name, uuid, error)
+                self._lost.add(uuid)
+                continue
+            if uuid in self._lost:
+                log.warning("GPU %s (%s) answers again", device.name, uuid)
+                self._lost.discard(uuid)
+            free = view.free
+            if coming := self._coming.get(uuid):
+                free = min(view.largest, free + coming.still(free, time.monotonic()))
+            idle, busy = self._pool.seated(uuid)
+            found.append(Card(uuid, view.largest, free, view.loading, idle, busy))
+        return tuple(found)
+
+    def need(self, ticket: Ticket, batch: int) -> int:
+        """What the rule gives, or the engine declares, corrected by what was measured."""
+        return self._estimates.need(ticket, batch, self._known)
+
+    def refuses(self, ticket: Ticket) -> DubdError | None:
+        """No card at all, or none as large as one item needs."""
+        if ticket.vram is None:
+            return None
+        ledger = self._open()
+        self._devices(ledger)
+        largest = max((most for _, most in self._known), default=0)
+        if not self._known:
+            reason = f"{ticket.engine} asks for a GPU, but there is none here: {ledger.gpu.why}"
+            remedy = "use device: auto, or cpu"
+        elif (need := self.need(ticket, 1)) > largest:
+            reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {largest / 1024:.1f}"
+            remedy = "use a smaller model or precision, or device: cpu"
+        else:
+            return None
+        return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy, exit=Exit.RULE)
+
+    def want(self, ticket: Ticket) -> None:
+        """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
+        ledger, wanted = self._open(), self._wanted
+        devices = [device.uuid for device in ledger.gpu.devices()]
+        if wanted and not any(ticket.kind in part for uuid in devices for part in self._pool.seated(uuid)):
+            for uuid in devices:
+                wanted.say(uuid)
+
+    def reserve(self, start: Start) -> Slot | None:
+        """End the workers in the way, then take the idle worker of this kind, or a lease for a new one."""
+        if start.card is None:
+            return Slot()
+        ledger, ticket = self._open(), start.batch[0].ticket
+        try:
+            if start.evict:
+                free = ledger.view(start.card).free
+                ended = sum(self._pool.evict(kind, start.card) for kind in start.evict)
+                self._coming[start.card] = _Coming(ended, free, time.monotonic() + _RETURN)
+            if worker := self._pool.warm(ticket.kind, start.card):
+                return Slot(self._pool, worker)
+            lease = ledger.take(start.card, start.mib, f"{ticket.stage} with {ticket.engine}")
+        except (GpuError, ValueError) as error:  # lost, or smaller than it was: looked at again with the next turn
+            log.warning("no lease for %s: %s", ticket.task, error)
+            return None
+        if lease is None:
+            return None
+        self._coming.pop(start.card, None)
+        device = next(device for device in ledger.gpu.devices() if device.uuid == start.card)
+        items = self._estimates.items(ticket, start.mib, self._known)
+        seat = Seat(lease, device, ledger.gpu, items, ticket.vram.context if ticket.vram else 0)
+        return Slot(self._pool, self._pool.place(ticket, seat))
+
+    def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
+        """See `Executor`. Errors: OSError where no process can be had."""
+        if slot.worker is None:
+            with Slot(self._pool, self._pool.take(tickets[0])) as taken:
+                return self._parts(taken, tickets, heard)
+        if not slot.worker.started:
+            self._pool.begin(slot.worker, tickets[0])
+        return self._parts(slot, tickets, heard)
+
+    def close(self) -> None:
+        """End all workers."""
+        self._closed.set()
+        self._pool.close()
+        if self._wanted:
+            self._wanted.close()
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> Ledger:
+        with self._guard:
+            if self._ledger is None:
+                found: Gpu = gpu()
+                folder = runtime()
+                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder)
+                threading.Thread(target=self._listen, args=(self._wanted,), name="listen", daemon=True).start()
+            return self._ledger
+
+    def _listen(self, wanted: Wanted) -> None:
+        """Give up warm workers that nobody here has needed for a while, where others want the room."""
+        while not self._closed.wait(_LISTEN):
+            for uuid in self._pool.rested(self._yield_after):
+                if wanted.by_others(uuid):
+                    self._pool.close_idle(self._yield_after, uuid)
+
+    def _devices(self, ledger: Ledger) -> Sequence[Device]:
+        devices = ledger.gpu.devices()
+        self._known = tuple((device.name, device.total - ledger.margin) for device in devices)
+        return devices
+
+    def _parts(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
+        """As many calls as it takes: no more items in one than memory allows, and one that hung before alone."""
+        worker, answers = slot.worker, list[Outcome | Again]()
+        assert worker is not None
+        seat = worker.seat
+        while len(answers) < len(tickets):
+            begin, first = len(answers), tickets[len(answers)]
+            items = self._estimates.limit(first)
+            if seat:
+                items = min(items, self._estimates.items(first, seat.mib, self._known))
+            part = self._part(tickets[begin:], items)
+            answer = worker.run(part, _shifted(heard, begin), items)
+            if isinstance(answer, list):
+                answers += [_on(seat, outcome) for outcome in answer]
+                self._hung.difference_update(ticket.task for ticket in part)
+                if seat and worker.alive:
+                    self._estimates.learn(first, seat.device.name, items, seat.peak, full=len(part) >= items)
+            elif isinstance(answer, Hung):
+                answers += [self._hang(ticket, answer.seconds) for ticket in part]
+            else:
+                answers += self._out(part, items, seat, answer)
+            if not worker.alive:
+                rest = "its worker ended before it was begun"
+                return answers + [Again(rest)] * (len(tickets) - len(answers))
+        return answers
+
+    def _part(self, tickets: Sequence[Ticket], items: int) -> Sequence[Ticket]:
+        if tickets[0].task in self._hung:
+            return tickets[:1]
+        calm = next((index for index, ticket in enumerate(tickets) if ticket.task in self._hung), len(tickets))
+        return tickets[: min(calm, items)]
+
+    def _out(self, part: Sequence[Ticket], items: int, seat: Seat | None, full: Full) -> list[Outcome | Again]:
+        """One step down the ladder for the whole part: its first ticket speaks for it."""
+        mib = seat.mib if seat else None
+        answer = self._estimates.ran_out(part[0], 1 if full.loading else items, mib, full.said, self._known)
+        if isinstance(answer, Again):
+            log.warning("%s: %s", part[0].task, answer.reason)
+            return [answer] * len(part)
+        return [answer, *[Again("the task before it ran out of memory")] * (len(part) - 1)]
+
+    def _hang(self, ticket: Ticket, seconds: float) -> Outcome | Again:
+        if ticket.task not in self._hung:
+            self._hung.add(ticket.task)
+            log.warning("%s: no word for %g s; its worker was killed, it is tried once more", ticket.task, seconds)
+            return Again(f"no word for {seconds:g} s")
+        self._hung.discard(ticket.task)
+        return DubdError(
+            f"{ticket.engine or ticket.stage} said nothing for {seconds:g} s, twice, and was killed",
+            file=ticket.task,
+            stage=ticket.stage,
+            remedy="see the log in the workspace's .log folder; deadline: gives the stage more seconds",
+        )
+
+
+def _on(seat: Seat | None, outcome: Outcome) -> Outcome:
+    """Keep with a task's facts on which card it ran; the CPU goes without saying."""
+    return outcome | {"device": seat.device.name} if seat and isinstance(outcome, dict) else outcome
+
+
+def _shifted(heard: Heard, by: int) -> Heard:
+    return lambda index, done: heard(by + index, done)

@@ -1,0 +1,99 @@
+"""GPU or CPU: what a rule asks for against what the machine has, told when the rule is read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubd.engines.contract import Vram
+from dubd.graph import device
+from dubd.graph.rule import StageRule
+from dubd.graph.rules import check
+from dubd.schedule.gpu import Device
+from dubd.schedule.ledger import MARGIN
+from dubd.schedule.simulated import simulate
+from tests.graph.plugin import installed
+
+RULE = "languages: {source: en, target: es}\nstages:\n  speak: {%s}\n"
+
+
+@pytest.fixture(autouse=True)
+def _engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with installed(tmp_path_factory.mktemp("plugin")):
+        yield
+
+
+@pytest.fixture
+def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose cards are those of a folder: none yet."""
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    monkeypatch.setenv("DUBD_SIMULATED_GPUS", str(folder))
+    return folder
+
+
+def put(cards: Path, *gib: float) -> None:
+    simulate(cards, [Device(f"GPU-{n}", "Paper 1", MARGIN + round(1024 * size)) for n, size in enumerate(gib)])
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    path = folder / "talk.yaml"
+    path.write_text(RULE % text)
+    return [str(fault) for fault in check(path)[1] if fault.stage == "speak"]
+
+
+class TestRule:
+    def test_more_than_the_largest_card_has_is_refused_with_both_numbers(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 2, 4)
+        (line,) = faults(tmp_path, "engine: heavy")
+        assert "talk.yaml:3: speak: heavy asks for 5.0 GiB; the largest GPU here has 4.0; " in line
+
+    def test_what_the_rule_gives_goes_before_what_the_engine_declares(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 4)
+        assert faults(tmp_path, "engine: heavy, vram: 3 GiB") == []
+        assert "heavy asks for 6.0 GiB" in faults(tmp_path, "engine: heavy, vram: 6 GiB")[0]
+
+    def test_a_precision_that_fits_is_taken(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 4)
+        assert faults(tmp_path, "engine: heavy, precision: fp16") == []
+
+    def test_a_gpu_that_is_asked_for_and_not_there_is_never_silently_done_without(
+        self, cards: Path, tmp_path: Path
+    ) -> None:
+        assert "no simulated GPU" in faults(tmp_path, "engine: heavy, device: gpu")[0]
+        assert faults(tmp_path, "engine: heavy") == []
+        put(cards, 8)
+        assert faults(tmp_path, "engine: heavy, device: gpu") == []
+
+    def test_an_engine_that_cannot_use_one_cannot_be_told_to(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 8)
+        assert "say cannot use a GPU" in faults(tmp_path, "engine: say, device: gpu")[0]
+
+    def test_too_large_a_model_may_still_run_on_the_cpu(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 2)
+        assert faults(tmp_path, "engine: heavy, device: cpu") == []
+
+
+class TestVram:
+    def test_an_engine_that_declares_memory_runs_on_a_card_where_there_is_one(self, cards: Path) -> None:
+        put(cards, 8)
+        assert device.vram("speak", StageRule(engine="heavy")) == Vram(4700, 20)
+        assert device.vram("speak", StageRule(engine="heavy", device="cpu")) is None
+        assert device.vram("speak", StageRule(engine="say")) is None
+
+    def test_without_a_card_it_runs_on_the_cpu_and_the_log_says_so_once(
+        self, cards: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                assert device.vram("speak", StageRule(engine="heavy")) is None
+        (line,) = [record.message for record in caplog.records if record.name == "dubd.gpu"]
+        assert line.startswith("NO GPU: speak with heavy runs on the CPU")
+        assert str(cards) in line
+
+    def test_an_engine_of_the_cpu_asks_no_driver(self, cards: Path) -> None:
+        (cards / "devices.json").write_text("whoever reads this fails")
+        assert device.vram("speak", StageRule(engine="say")) is None

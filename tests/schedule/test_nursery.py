@@ -1,0 +1,57 @@
+"""The process that workers are forked from, killed at a bad moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from dubd.schedule import surroundings
+from dubd.schedule.nursery import Nursery
+from tests.schedule.test_workers import is_nursery, kill, offspring
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    made = Nursery(tmp_path / "nursery.log", surroundings.own())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[IO[bytes]]:
+    with (tmp_path / "worker.log").open("ab") as file:
+        yield file
+
+
+def running() -> set[int]:
+    return {pid for pid in offspring(os.getpid()) if is_nursery(pid)}
+
+
+def test_no_new_one_is_asked_for_the_worker_of_one_that_was_killed(
+    nursery: Nursery, log: IO[bytes], tmp_path: Path
+) -> None:
+    first = nursery.start(["plan"], log, [])
+    (parent,) = running()
+    kill(parent)
+    second = nursery.start(["plan"], log, [])
+    assert first.wait() == -signal.SIGKILL
+    second.stdin.write(b"{}\n")
+    second.stdin.flush()
+    assert b"ready" in second.stdout.readline()
+    second.stdin.close()
+    assert second.wait() == 0
+    assert (tmp_path / "nursery.log").read_text() == ""
+
+
+def test_none_is_launched_to_be_told_how_a_worker_ended(nursery: Nursery, log: IO[bytes], tmp_path: Path) -> None:
+    worker = nursery.start(["plan"], log, [])
+    (parent,) = running()
+    kill(parent)
+    assert worker.wait() == -signal.SIGKILL
+    assert not running()
+    assert (tmp_path / "nursery.log").read_text() == ""
