@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dubd import __version__
 from dubd.engines import registry
+from dubd.engines.contract import Engine
 from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.rules import Rules, check, unrecognised
@@ -43,8 +44,7 @@ def findings(folders: Folders) -> Iterator[Finding]:
     yield from _folders(folders)
     needed = yield from _rules(folders)
     for stage in registry.STAGES:
-        for name in registry.names(stage):
-            yield _engine(stage, name, needed=(stage, name) in needed)
+        yield from _engines(stage, {name for where, name in needed if where == stage})
 
 
 def _tool(name: str) -> Finding:
@@ -121,12 +121,19 @@ def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
     return needed
 
 
-def _engine(stage: str, name: str, *, needed: bool) -> Finding:
-    level: Level = "bad" if needed else "note"
-    try:
-        engine = registry.find(stage, name)
-    except DubdError as error:
-        return Finding(f"{stage}: {name}", level, error.reason, error.remedy)
-    if missing := engine.missing():
-        return Finding(f"{stage}: {name}", level, "cannot run here", missing)
-    return Finding(f"{stage}: {name}", "good", f"{engine.summary} ({engine.licence}), revision {engine.revision()}")
+def _engines(stage: str, needed: set[str]) -> Iterator[Finding]:
+    """A finding per engine; the words for one and the same engine stand together."""
+    words: dict[type[Engine[Any, Any]], list[str]] = {}
+    for name in registry.names(stage):
+        try:
+            engine = registry.find(stage, name)
+        except DubdError as error:
+            yield Finding(f"{stage}: {name}", "bad" if name in needed else "note", error.reason, error.remedy)
+        else:
+            words.setdefault(engine, []).append(name)
+    for engine, names in words.items():
+        what = f"{stage}: {', '.join(names)}"
+        if missing := engine.missing():
+            yield Finding(what, "bad" if needed & set(names) else "note", "cannot run here", missing)
+        else:
+            yield Finding(what, "good", f"{engine.summary} ({engine.licence}), revision {engine.revision()}")

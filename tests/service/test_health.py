@@ -1,4 +1,4 @@
-"""What doctor finds of the GPUs: devices with their totals, or the reason that there is none, and the ledger."""
+"""What doctor finds: of the GPUs (devices with their totals, or why there is none, and the ledger) and of engines."""
 
 from __future__ import annotations
 
@@ -57,3 +57,9 @@ def test_a_ledger_that_cannot_be_had_has_a_remedy(box: cards.Machine, monkeypatc
     _, leases = of_gpus()
     assert leases.level == "bad"
     assert leases.remedy == "make it writable, or set DUBD_RUNTIME"
+
+
+def test_words_for_one_engine_stand_together() -> None:
+    told = [finding.what for finding in findings(Folders.find())]
+    assert "lipsync: lite, mouths" in told
+    assert "restore: lite, sharpen" in told
