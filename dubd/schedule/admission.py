@@ -5,7 +5,7 @@ On the cards, in this order:
    Where that does not help, it claims the card that lacks least for it: no new worker starts there, and warm
    ones go on only where there is room for them beside it.
 2. Warm workers go on with their kind, one on each card: a model is drained before it is switched. Where a card has
-   other work and the kind another worker at work, only with a full batch.
+   other work and the kind another worker at work, only with a full batch, or after `REST`.
 3. Kinds without a worker get one, oldest video first: on the smallest card with room, among those the least busy;
    where none has room, idle workers are ended, longest idle first. Where that does not help, a card on which further
    workers of other kinds hold what is lacking keeps them from going on.
@@ -164,8 +164,10 @@ class _Cards:
 
     def _ask_to_yield(self, rest: _Rest) -> None:
         """Keep further workers of other kinds from going on, on the card that then has room soonest."""
-        mib = self._least(rest)
-        lacking = [(d.lacks_further(mib), d.card.uuid, d) for d in self._desks if not d.claimed]
+        mib, desks = self._least(rest), [desk for desk in self._desks if not desk.claimed]
+        if any(mib <= desk.free for desk in desks):  # once the load there has ended
+            return
+        lacking = [(desk.lacks_further(mib), desk.card.uuid, desk) for desk in desks]
         found = [(most, uuid, desk) for most, uuid, desk in lacking if most is not None]
         if found:
             min(found)[-1].yields = True
@@ -184,16 +186,17 @@ class _Cards:
             if worker is None:
                 continue
             most = -(-rest.count // (unused - index)) if index < unused else rest.count
-            if index >= unused and most < self._items(rest, worker.mib) and self._at_work(rest):
+            if index >= unused and most < self._items(rest, worker.mib) and self._can_fill(rest):
                 continue
             desk.begin(worker)
             self._begin(rest, desk, worker.mib, most, ())
 
-    def _at_work(self, rest: _Rest) -> bool:
-        return any(desk.working(rest.kind) for desk in self._desks)
+    def _can_fill(self, rest: _Rest) -> bool:
+        """Whether a batch that is not full may wait for more: not for long, and not where nobody else is at work."""
+        return self._now - rest.line.hungry < REST and any(desk.working(rest.kind) for desk in self._desks)
 
     def _warm_further(self, rest: _Rest) -> None:
-        """Full batches for idle workers of this kind on cards where another one is busy."""
+        """Batches for idle workers of this kind on cards where another one is busy, if they are full."""
         while rest.count:
             least = self._least(rest)
             found = [
@@ -202,7 +205,9 @@ class _Cards:
                 if not desk.yields and (worker := desk.warm(rest.kind, least))
             ]
             working, _, index, worker = min(found, default=(0, 0, 0, None))
-            if worker is None or working >= rest.head.ticket.parallel or rest.count < self._items(rest, worker.mib):
+            if worker is None or working >= rest.head.ticket.parallel:
+                return
+            if rest.count < self._items(rest, worker.mib) and self._can_fill(rest):
                 return
             self._desks[index].begin(worker)
             self._begin(rest, self._desks[index], worker.mib, rest.count, ())
@@ -214,14 +219,19 @@ class _Cards:
         """
         if not rest.count or all(desk.loading or desk.claimed for desk in self._desks):
             return False
-        least, parallel = self._least(rest), rest.head.ticket.parallel
+        some = range(1, rest.head.ticket.parallel) if beside else range(1)
+        if not some:
+            return False
+        least = self._least(rest)
         seats = [desk.seats(rest.kind, least) for desk in self._desks]
         if rest.count <= sum(seats) * rest.head.ticket.batch:
             return False
-        some, desks = (range(1, parallel) if beside else range(1)), zip(seats, self._desks, strict=True)
+        desks = zip(seats, self._desks, strict=True)
         able = [desk for count, desk in desks if count in some and not (beside and desk.yields)]
+        if not able:
+            return False
         keep = {other.kind for other in self._rests if other.count} if beside else None
-        return bool(able) and self._place(rest, able, keep=keep)
+        return self._place(rest, able, keep=keep)
 
     def _place(
         self, rest: _Rest, desks: Iterable[Desk], *, patient: bool = False, keep: Container[Kind] | None = None

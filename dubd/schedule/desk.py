@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from dubd.schedule.ticket import Kind
 
-REST = 30.0  # s without work, after which a warm worker goes for a further one of another kind: a load takes up to 15
+# s: after so long without work a warm worker goes for a further one of another kind (a load takes up to 15), and a
+# batch that is not full waits no longer for more.
+REST = 30.0
 
 
 class Seated(NamedTuple):

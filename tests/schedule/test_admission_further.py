@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dubd.schedule.admission import PATIENCE
+from dubd.schedule.admission import PATIENCE, REST
 from tests.schedule.test_admission import Queue, card
 
 
@@ -39,6 +39,14 @@ class TestGoOn:
         queue = Queue(x=2).add(0, "x", 7, batch=4, parallel=2)
         assert queue.starts(card(idle_x=(2, 2))) == ["x0+x1+x2+x3@A 2"]
 
+    def test_a_batch_waits_for_more_only_where_others_are_at_work_and_not_for_long(self) -> None:
+        queue = Queue(x=2).add(0, "x", 3, batch=4, parallel=2)
+        for cards in ([card(busy_x=2, idle_x=2)], [card("A", busy_x=2), card("B", busy_y=2, idle_x=2)]):
+            assert queue.starts(*cards, now=REST - 1) == []
+            assert len(queue.starts(*cards, now=REST)) == 1
+        assert queue.starts(card("A", busy_x=2), card("B", idle_x=2)) == ["x0+x1+x2@B 2"]
+        assert queue.starts(card(busy_y=2, idle_x=2)) == ["x0+x1+x2@A 2"]
+
     def test_every_one_goes_on_that_gets_a_full_batch(self) -> None:
         queue = Queue(x=2).add(0, "x", 8, batch=4, parallel=2)
         assert queue.starts(card(idle_x=(2, 2))) == ["x0+x1+x2+x3@A 2", "x4+x5+x6+x7@A 2"]
@@ -55,6 +63,10 @@ class TestGoOn:
         there = card(busy_x=(3, 3), idle_x=3)
         assert queue.starts(there) == ["x0@A 3"]
         assert queue.add(1, "y").starts(there) == []
+
+    def test_it_does_not_stand_back_where_only_a_load_is_in_the_way(self) -> None:
+        queue = Queue(x=3, y=3).add(0, "x", 9, parallel=2).add(1, "y")
+        assert queue.starts(card(busy_x=3, idle_x=3, loading=True)) == ["x0@A 3"]
 
     def test_the_last_one_of_its_kind_does_not(self) -> None:
         queue = Queue(x=3, y=9).add(0, "x", 9, parallel=3).add(1, "y")
