@@ -17,6 +17,7 @@ import pytest
 
 from dubd.engines import registry
 from dubd.errors import DubdError
+from dubd.schedule import workers
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.simulated import Allocation
 from tests.schedule.cards import Machine, Tickets, run, wait_until
@@ -95,6 +96,17 @@ class TestWarm:
             uuids = [uuid for uuid in ("GPU-0", "GPU-1") if box.ledger().view(uuid).held]
         assert all(isinstance(outcome, dict) for outcome in source.ended.values())
         assert uuids == ["GPU-0", "GPU-1"]
+
+    def test_an_idle_worker_has_rested_after_a_while(
+        self, machine: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box = machine(400)
+        with box.executor() as executor:
+            run(executor, [box.ticket("t")])
+            (card,) = executor.cards()
+            assert (len(card.idle), card.rested, card.busy) == (1, 0, ())
+            monkeypatch.setattr(workers, "REST", 0.0)
+            assert executor.cards()[0].rested == 1
 
     def test_two_workers_of_a_kind_share_a_card_each_with_a_lease_and_both_stay_warm(self, machine: Make) -> None:
         box = machine(150)  # two of 70
