@@ -97,9 +97,7 @@ class TestWarm:
         assert all(isinstance(outcome, dict) for outcome in source.ended.values())
         assert uuids == ["GPU-0", "GPU-1"]
 
-    def test_an_idle_worker_has_rested_after_a_while(
-        self, machine: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_idle_worker_has_rested_after_a_while(self, machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         box = machine(400)
         with box.executor() as executor:
             run(executor, [box.ticket("t")])
