@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dubd.engines.contract import Vram
-from dubd.schedule.admission import Capacity, Card, Start, Waiting, Waitlist
+from dubd.schedule.admission import REST, Capacity, Card, Seated, Start, Waiting, Waitlist
 from dubd.schedule.ticket import Kind, Ticket
 
 MARGIN = 512  # MiB of every card that stay free, as in the ledger
@@ -40,6 +41,11 @@ class Stage:
     vram: Vram | None = None
     batch: int = 1
     whole: bool = False
+
+    @property
+    def parallel(self) -> int:
+        """Workers on one card at once: as many as fill its compute."""
+        return math.ceil(1 / self.share)
 
     def seconds(self, items: int) -> float:
         """A batch's time when alone."""
@@ -68,29 +74,42 @@ class Shared:
 
     uuid: str
     total: int
-    idle: dict[Kind, int] = field(default_factory=dict)  # longest idle first
-    busy: dict[Kind, int] = field(default_factory=dict)
-    loading: Kind | None = None
+    idle: list[tuple[float, Seated]] = field(default_factory=list)  # since when, longest idle first
+    busy: list[Seated] = field(default_factory=list)
+    loading: bool = False
     shares: float = 0.0
     work: float = 0.0
     at: float = 0.0
     foreign: int = 0
-    jobs: list[tuple[float, int, float, tuple[Task, ...]]] = field(default_factory=list)
+    jobs: list[tuple[float, int, Seated, tuple[Task, ...]]] = field(default_factory=list)
 
     @property
     def free(self) -> int:
         """MiB without the margin, without leases and what is foreign."""
-        return self.total - MARGIN - self.foreign - sum(self.idle.values()) - sum(self.busy.values())
+        return self.total - MARGIN - self.foreign - sum(worker.mib for worker in self.ours)
 
-    def seen(self) -> Card:
+    @property
+    def ours(self) -> list[Seated]:
+        """All workers."""
+        return [*(worker for _, worker in self.idle), *self.busy]
+
+    def take(self, worker: Seated) -> bool:
+        """Have the latest idle worker like that, if there is one."""
+        at = max((index for index, (_, one) in enumerate(self.idle) if one == worker), default=None)
+        if at is not None:
+            del self.idle[at]
+        return at is not None
+
+    def seen(self, now: float) -> Card:
         """As admission sees it."""
         return Card(
             self.uuid,
             self.total - MARGIN,
             max(0, self.free),
-            self.loading is not None,
-            dict(self.idle),
-            dict(self.busy),
+            self.loading,
+            tuple(worker for _, worker in self.idle),
+            tuple(self.busy),
+            sum(now - since >= REST for since, _ in self.idle),
         )
 
     def advance(self, now: float) -> None:
@@ -121,9 +140,8 @@ def tasks(chain: Sequence[Stage], segments: Sequence[int]) -> list[Task]:
 
 
 def _ticket(stage: Stage, video: int, index: int) -> Ticket:
-    return Ticket(
-        f"{video}:{stage.name}:{index}", stage.name, stage.name, {}, {}, {}, {}, batch=stage.batch, vram=stage.vram
-    )
+    name, batch, parallel = f"{video}:{stage.name}:{index}", stage.batch, stage.parallel
+    return Ticket(name, stage.name, stage.name, {}, {}, {}, {}, batch=batch, parallel=parallel, vram=stage.vram)
 
 
 class Machine:
@@ -180,7 +198,7 @@ class Machine:
         self.waiting.add(Waiting(task.video if self._aged else 0, next(self._number), task.ticket, self.now))
 
     def _admit(self) -> None:
-        capacity = Capacity(self.slots, tuple(card.seen() for card in self.cards))
+        capacity = Capacity(self.slots, tuple(card.seen(self.now) for card in self.cards))
         resident = {kind for kind, count in self._warm.items() if count}
         for start in self._decide(self.waiting, self.running, capacity, resident, self.now):
             self.waiting.start(start.batch, self.now)
@@ -206,41 +224,42 @@ class Machine:
         self.at(self.now + load + stage.seconds(len(batch)), end)
 
     def _on_card(self, card: Shared, start: Start, batch: tuple[Task, ...]) -> None:
-        kind, stage = batch[0].ticket.kind, batch[0].stage
+        worker, stage = Seated(batch[0].ticket.kind, start.mib), batch[0].stage
         for one in start.evict:
-            del card.idle[one]
-        if kind in card.busy:
-            raise RuntimeError(f"two workers of {stage.name} on {card.uuid}")
-        if kind in card.idle:
-            card.busy[kind] = card.idle.pop(kind)
-            self._compute(card, batch)
+            if not card.take(one):
+                raise RuntimeError(f"{one.kind} has no idle worker on {card.uuid}")
+        if card.take(worker):
+            card.busy.append(worker)
+            self._compute(card, worker, batch)
             return
         if card.loading:
             raise RuntimeError(f"two loads at once on {card.uuid}")
         if start.mib > card.free:
             raise RuntimeError(f"{start.mib} MiB leased on {card.uuid}, {card.free} are free")
-        card.busy[kind] = start.mib
-        card.loading = kind
+        card.busy.append(worker)
+        if sum(one.kind == worker.kind for one in card.ours) > stage.parallel:
+            raise RuntimeError(f"more than {stage.parallel} workers of {stage.name} on {card.uuid}")
+        card.loading = True
         self.loads += 1
 
         def loaded() -> None:
-            card.loading = None
-            self._compute(card, batch)
+            card.loading = False
+            self._compute(card, worker, batch)
 
         self.at(self.now + stage.load + EVICTION * bool(start.evict), loaded)
 
-    def _compute(self, card: Shared, batch: tuple[Task, ...]) -> None:
+    def _compute(self, card: Shared, worker: Seated, batch: tuple[Task, ...]) -> None:
         card.advance(self.now)
         stage = batch[0].stage
         card.shares += stage.share
-        heapq.heappush(card.jobs, (card.work + stage.seconds(len(batch)), next(self._number), stage.share, batch))
+        heapq.heappush(card.jobs, (card.work + stage.seconds(len(batch)), next(self._number), worker, batch))
 
     def _job_ends(self, card: Shared) -> None:
         card.advance(self.now)
-        _, _, share, batch = heapq.heappop(card.jobs)
-        card.shares = card.shares - share if card.jobs else 0.0
-        kind = batch[0].ticket.kind
-        card.idle[kind] = card.busy.pop(kind)
+        _, _, worker, batch = heapq.heappop(card.jobs)
+        card.shares = card.shares - batch[0].stage.share if card.jobs else 0.0
+        card.busy.remove(worker)
+        card.idle.append((self.now, worker))
         self._end(batch)
 
     def _end(self, batch: tuple[Task, ...]) -> None:

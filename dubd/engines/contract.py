@@ -87,6 +87,9 @@ class Engine(ABC, Generic[Item, Made]):
     licence: ClassVar[str]  # code and data, SPDX where there is a name
     Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
     batch: ClassVar[int] = 1  # how many jobs one call may take
+    # How many workers of it may run on one card at once: more than one where a call leaves most of the card's
+    # compute idle. A second one starts only where more work waits than the first one's next batch.
+    parallel: ClassVar[int] = 1
     rates: ClassVar[tuple[float, float]] = (1.0, 1.0)  # speak: slowest and quickest `Line.rate` it can do itself
 
     # Set by the worker before `load`.

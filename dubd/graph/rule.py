@@ -103,11 +103,16 @@ class Segments(Part):
 
 
 class StageRule(Part):
-    """Which engine runs a stage. `params` change its bytes; the rest only says where and how it runs."""
+    """Which engine runs a stage. `params` change its bytes; the rest only says where and how it runs.
+
+    `workers`: how many workers of the engine may run on one GPU at once, in place of what the engine says. Each has a
+    lease of its own; a second one starts only where more work waits than the next batch of the first.
+    """
 
     engine: str
     params: dict[str, Any] = {}
     batch: Annotated[int, Field(gt=0)] | None = None
+    workers: Annotated[int, Field(gt=0)] | None = None  # on one GPU
     vram: Annotated[int, BeforeValidator(_mebibytes), Field(gt=0)] | None = None  # MiB
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"  # auto: a GPU where there is one and the engine can use it

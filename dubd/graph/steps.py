@@ -55,6 +55,13 @@ class Step:
         return self.rule.batch or registry.find(self.stage, self.rule.engine).batch
 
     @property
+    def parallel(self) -> int:
+        """How many workers of the engine may run on one card at once: nothing of it is in the key."""
+        if self.rule is None:
+            return 1
+        return self.rule.workers or registry.find(self.stage, self.rule.engine).parallel
+
+    @property
     def vram(self) -> Vram | None:
         """What the engine needs of a GPU, None where the step runs on the CPU: nothing of it is in the key."""
         return device.vram(self.stage, self.rule) if self.rule else None

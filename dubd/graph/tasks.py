@@ -164,6 +164,7 @@ class VideoTasks:
             params={**step.params, **(step.rule.params if step.rule else {})},
             engine_params=step.rule.params if step.rule else {},
             batch=step.batch,
+            parallel=step.parallel,
             python=str(step.rule.python) if step.rule and step.rule.python else None,
             cache=self.video.folder.parent / ".cache",
             vram=step.vram,

@@ -4,45 +4,33 @@ On the cards, in this order:
 1. A kind that has had no turn for `PATIENCE` is placed before all others, and may have warm workers ended for it.
    Where that does not help, it claims the card that lacks least for it: no new worker starts there, and warm
    ones go on only where there is room for them beside it.
-2. Warm workers go on with their kind: a model is drained before it is switched.
+2. Warm workers go on with their kind, one on each card: a model is drained before it is switched. Where a card has
+   other work and the kind another worker at work, only with a full batch, or after `REST`.
 3. Kinds without a worker get one, oldest video first: on the smallest card with room, among those the least busy;
-   where none has room, idle workers are ended, longest idle first. Kinds whose workers have more to do than a
-   batch each get another worker on another card.
+   where none has room, idle workers are ended, longest idle first. Where that does not help, a card on which further
+   workers of other kinds hold what is lacking keeps them from going on.
+4. Further warm workers of a kind on one card go on where they get a full batch.
+5. Kinds whose workers have more to do than a batch each get another worker: on another card first, and then beside
+   one that is there, up to as many as the ticket says and in memory that nobody with work needs.
 
-At most one worker per kind and card, and at most one load at a time per card.
+At most one load at a time per card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 
+from dubd.schedule.desk import REST, Card, Desk, Seated
 from dubd.schedule.ticket import Kind, Ticket
 from dubd.schedule.waitlist import Line, Waiting, Waitlist
 
-__all__ = ["PATIENCE", "Capacity", "Card", "Kind", "Need", "Start", "Waiting", "Waitlist", "admit"]
+__all__ = ["PATIENCE", "REST", "Capacity", "Card", "Kind", "Need", "Seated", "Start", "Waiting", "Waitlist", "admit"]
 
 PATIENCE = 600.0  # seconds without a turn, after which a kind goes before the others (design: ten minutes)
 
 Need = Callable[[Ticket, int], int]  # MiB that a worker needs for a ticket and so many items at once
-
-
-@dataclass(frozen=True)
-class Card:
-    """One GPU as admission sees it, in MiB.
-
-    `largest`: what one lease could have if nobody else were there. `free`: what can be leased now. `loading`: some
-    process of this machine loads a model there. `idle`: our warm workers without work and their leases, longest
-    idle first. `busy`: those that load or run a batch, and theirs.
-    """
-
-    uuid: str
-    largest: int
-    free: int
-    loading: bool = False
-    idle: Mapping[Kind, int] = field(default_factory=dict)
-    busy: Mapping[Kind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,7 @@ class Start:
     batch: tuple[Waiting, ...]
     card: str | None = None
     mib: int = 0
-    evict: tuple[Kind, ...] = ()
+    evict: tuple[Seated, ...] = ()
 
 
 def admit(
@@ -132,58 +120,11 @@ class _Rest:
         return batch
 
 
-class _Desk:
-    """One card in the course of a decision."""
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.free, self.loading = card.free, card.loading
-        self.idle, self.busy = dict(card.idle), dict(card.busy)
-        self.claim: int | None = None  # MiB that a kind which waited too long has been promised here
-        self.stays: frozenset[Kind] = frozenset()  # with a claim: the kinds for which there is room beside it
-
-    @property
-    def reach(self) -> int:
-        """MiB that there are for us once everything of ours has ended here."""
-        return self.free + sum(self.idle.values()) + sum(self.busy.values())
-
-    def beside(self, mib: int) -> frozenset[Kind]:
-        """The kinds that may go on while `mib` is drained: the same ones from one decision to the next."""
-        spare, stay = self.reach - mib, set()
-        for kind, held in sorted((self.idle | self.busy).items(), key=lambda item: (item[1], item[0])):
-            if held <= spare:
-                spare -= held
-                stay.add(kind)
-        return frozenset(stay)
-
-    def lacks(self, mib: int) -> int:
-        """MiB that busy workers must still give back for a lease of `mib`."""
-        stay = self.beside(mib)
-        return mib - self.free - sum(held for kind, held in self.idle.items() if kind not in stay)
-
-    def evictions(self, kind: Kind, mib: int) -> tuple[Kind, ...] | None:
-        """The idle workers to end for a lease of `mib`, no more than needed; None where all of them are too few."""
-        short = mib - self.free
-        chosen = [kind] if kind in self.idle else []  # its own, with too small a lease
-        short -= sum(self.idle[one] for one in chosen)
-        for one in self.idle:
-            if short > 0 and one != kind:
-                chosen.append(one)
-                short -= self.idle[one]
-        if short > 0:
-            return None
-        for one in [one for one in chosen if one != kind]:
-            if self.idle[one] <= -short:
-                chosen.remove(one)
-                short += self.idle[one]
-        return tuple(chosen)
-
-
 class _Cards:
     """One decision over the cards."""
 
     def __init__(self, cards: Sequence[Card], lines: Iterable[Line], now: float, need: Need) -> None:
-        self._desks = [_Desk(card) for card in cards]
+        self._desks = [Desk(card) for card in cards]
         self._rests = sorted(map(_Rest, lines), key=lambda rest: rest.head.rank)
         self._now, self._need = now, need
         self._starts: list[Start] = []
@@ -193,8 +134,14 @@ class _Cards:
         for rest in self._rests:
             self._warm(rest)
         for rest in self._rests:
-            while rest.count and self._cold(rest):
-                pass
+            if rest.count and not self._workers(rest) and not self._place(rest, self._desks):
+                self._ask_to_yield(rest)
+        for rest in self._rests:
+            self._warm_further(rest)
+        for beside in (False, True):
+            for rest in self._rests:
+                while self._another(rest, beside=beside):
+                    pass
         return self._starts
 
     def _hungry(self) -> None:
@@ -202,7 +149,7 @@ class _Cards:
         for rest in sorted(self._rests, key=lambda rest: rest.line.hungry):
             if self._now - rest.line.hungry < PATIENCE:
                 return
-            if not self._workers(rest) and not self._place(rest, patient=True):
+            if not self._workers(rest) and not self._place(rest, self._desks, patient=True):
                 self._claim(rest)
 
     def _claim(self, rest: _Rest) -> None:
@@ -210,65 +157,126 @@ class _Cards:
 
         What a claimed card lacks only falls, and a claim moves only to a card that lacks less: it comes true.
         """
-        found = [(d, m) for d in self._desks if d.claim is None and (m := self._most(rest, d.reach)) is not None]
+        found = [(d, m) for d in self._desks if not d.claimed and (m := self._most(rest, d.reach)) is not None]
         if found:
             desk, mib = min(found, key=lambda pair: (pair[0].lacks(pair[1]), pair[0].card.uuid))
-            desk.stays, desk.claim = desk.beside(mib), mib
+            desk.claim(mib)
+
+    def _ask_to_yield(self, rest: _Rest) -> None:
+        """Keep further workers of other kinds from going on, on the card that then has room soonest."""
+        mib, desks = self._least(rest), [desk for desk in self._desks if not desk.claimed]
+        if any(mib <= desk.free for desk in desks):  # once the load there has ended
+            return
+        lacking = [(desk.lacks_further(mib), desk.card.uuid, desk) for desk in desks]
+        found = [(most, uuid, desk) for most, uuid, desk in lacking if most is not None]
+        if found:
+            min(found)[-1].yields = True
 
     def _warm(self, rest: _Rest) -> None:
-        """Batches for idle workers of this kind, shared out evenly."""
-        able = [desk for desk in self._desks if self._fits(rest, desk)]
+        """Batches for idle workers of this kind, one on each card: shared out evenly over cards that have nothing else.
+
+        On a card that has, a batch is full, or the kind has no other worker at work: two half ones would take longer.
+        """
+        least = self._least(rest)
+        able = [desk for desk in self._desks if desk.warm(rest.kind, least) and not desk.working(rest.kind)]
         able.sort(key=lambda desk: len(desk.busy))
+        unused = sum(not desk.busy for desk in able)
         for index, desk in enumerate(able):
-            if rest.count and self._fits(rest, desk):
-                mib = desk.idle.pop(rest.kind)
-                desk.busy[rest.kind] = mib
-                share = -(-rest.count // (len(able) - index))
-                self._begin(rest, desk, mib, share, ())
+            worker = desk.warm(rest.kind, self._least(rest)) if rest.count else None
+            if worker is None:
+                continue
+            most = -(-rest.count // (unused - index)) if index < unused else rest.count
+            if index >= unused and most < self._items(rest, worker.mib) and self._can_fill(rest):
+                continue
+            desk.begin(worker)
+            self._begin(rest, desk, worker.mib, most, ())
 
-    def _fits(self, rest: _Rest, desk: _Desk) -> bool:
-        if rest.kind not in desk.idle or (desk.claim is not None and rest.kind not in desk.stays):
+    def _can_fill(self, rest: _Rest) -> bool:
+        """Whether a batch that is not full may wait for more: not for long, and not where nobody else is at work."""
+        return self._now - rest.line.hungry < REST and any(desk.working(rest.kind) for desk in self._desks)
+
+    def _warm_further(self, rest: _Rest) -> None:
+        """Batches for idle workers of this kind on cards where another one is busy, if they are full."""
+        while rest.count:
+            least = self._least(rest)
+            found = [
+                (desk.working(rest.kind), len(desk.busy), index, worker)
+                for index, desk in enumerate(self._desks)
+                if not desk.yields and (worker := desk.warm(rest.kind, least))
+            ]
+            working, _, index, worker = min(found, default=(0, 0, 0, None))
+            if worker is None or working >= rest.head.ticket.parallel:
+                return
+            if rest.count < self._items(rest, worker.mib) and self._can_fill(rest):
+                return
+            self._desks[index].begin(worker)
+            self._begin(rest, self._desks[index], worker.mib, rest.count, ())
+
+    def _another(self, rest: _Rest, *, beside: bool) -> bool:
+        """A new worker, where more waits than a batch for each that there is.
+
+        On a card that has none of this kind, or `beside` one, if that takes nothing from a kind with work.
+        """
+        if not rest.count or all(desk.loading or desk.claimed for desk in self._desks):
             return False
-        return self._need(rest.head.ticket, 1) <= desk.idle[rest.kind]
+        some = range(1, rest.head.ticket.parallel) if beside else range(1)
+        if not some:
+            return False
+        least = self._least(rest)
+        seats = [desk.seats(rest.kind, least) for desk in self._desks]
+        if rest.count <= sum(seats) * rest.head.ticket.batch:
+            return False
+        desks = zip(seats, self._desks, strict=True)
+        able = [desk for count, desk in desks if count in some and not (beside and desk.yields)]
+        if not able:
+            return False
+        keep = {other.kind for other in self._rests if other.count} if beside else None
+        return self._place(rest, able, keep=keep)
 
-    def _cold(self, rest: _Rest) -> bool:
-        """A new worker, where the kind has none or those that it has are not enough."""
-        workers = self._workers(rest)
-        return rest.count > workers * rest.head.ticket.batch and self._place(rest, patient=False)
-
-    def _place(self, rest: _Rest, *, patient: bool) -> bool:
-        """Start a new worker on the best card that has room now."""
-        best: tuple[tuple[bool, int, int, int], _Desk, int, tuple[Kind, ...]] | None = None
-        for desk in self._desks:
-            if desk.loading or desk.claim is not None or rest.kind in desk.busy:
+    def _place(
+        self, rest: _Rest, desks: Iterable[Desk], *, patient: bool = False, keep: Container[Kind] | None = None
+    ) -> bool:
+        """Start a new worker on the best card that has room now; with `keep`, only for full batches."""
+        best: tuple[tuple[bool, int, int, int], Desk, int, tuple[Seated, ...]] | None = None
+        least = self._least(rest)
+        for desk in desks:
+            if desk.loading or desk.claimed:
                 continue
             for mib in self._sizes(rest, desk.reach if patient else desk.card.largest):
-                evict = desk.evictions(rest.kind, mib)
+                evict = desk.evictions(rest.kind, mib, least, keep)
                 if evict is not None:
                     key = (bool(evict), desk.card.largest, len(desk.busy), desk.free)
                     if best is None or key < best[0]:
                         best = key, desk, mib, evict
                     break
-                if patient:
+                if patient or keep is not None:
                     break
         if best is None:
             return False
         _, desk, mib, evict = best
-        desk.free += sum(desk.idle.pop(kind) for kind in evict) - mib
-        desk.busy[rest.kind] = mib
-        desk.loading = True
+        desk.load(Seated(rest.kind, mib), evict)
         self._begin(rest, desk, mib, rest.count, evict)
         return True
 
-    def _begin(self, rest: _Rest, desk: _Desk, mib: int, most: int, evict: tuple[Kind, ...]) -> None:
-        size = max(1, min(most, rest.head.ticket.batch))
-        while size > 1 and self._need(rest.head.ticket, size) > mib:
-            size -= 1
+    def _begin(self, rest: _Rest, desk: Desk, mib: int, most: int, evict: tuple[Seated, ...]) -> None:
+        size = max(1, min(most, self._items(rest, mib)))
         self._starts.append(Start(rest.take(size), desk.card.uuid, mib, evict))
 
     def _workers(self, rest: _Rest) -> int:
         """Workers of this kind that run, or could run its first ticket."""
-        return sum(rest.kind in desk.busy or self._fits(rest, desk) for desk in self._desks)
+        least = self._least(rest)
+        return sum([desk.seats(rest.kind, least) for desk in self._desks])
+
+    def _least(self, rest: _Rest) -> int:
+        """MiB for one item."""
+        return self._need(rest.head.ticket, 1)
+
+    def _items(self, rest: _Rest, mib: int) -> int:
+        """How many items a call may hold in a lease of `mib`; at least 1."""
+        size = rest.head.ticket.batch
+        while size > 1 and self._need(rest.head.ticket, size) > mib:
+            size -= 1
+        return size
 
     def _most(self, rest: _Rest, room: int) -> int | None:
         """The largest lease that is worth having and not above `room`; None where one item is too much."""

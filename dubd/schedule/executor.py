@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from dubd.errors import DubdError, Exit
-from dubd.schedule.admission import Capacity, Card, Start
+from dubd.schedule.admission import Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, gib
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
 from dubd.schedule.ledger import Ledger
@@ -142,8 +142,7 @@ class LocalExecutor(Executor):
             free = view.free
             if coming := self._coming.get(uuid):
                 free = min(view.largest, free + coming.still(free, time.monotonic()))
-            idle, busy = self._pool.seated(uuid)
-            found.append(Card(uuid, view.largest, free, view.loading, idle, busy))
+            found.append(Card(uuid, view.largest, free, view.loading, *self._pool.seated(uuid)))
         return tuple(found)
 
     def need(self, ticket: Ticket, batch: int) -> int:
@@ -171,21 +170,22 @@ class LocalExecutor(Executor):
         """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
         ledger, wanted = self._open(), self._wanted
         devices = [device.uuid for device in ledger.gpu.devices()]
-        if wanted and not any(ticket.kind in part for uuid in devices for part in self._pool.seated(uuid)):
+        here = {worker.kind for uuid in devices for part in self._pool.seated(uuid)[:2] for worker in part}
+        if wanted and ticket.kind not in here:
             for uuid in devices:
                 wanted.say(uuid)
 
     def reserve(self, start: Start) -> Slot | None:
-        """End the workers in the way, then take the idle worker of this kind, or a lease for a new one."""
+        """End the workers in the way, then take an idle worker of this kind, or a lease for a new one."""
         if start.card is None:
             return Slot()
         ledger, ticket = self._open(), start.batch[0].ticket
         try:
             if start.evict:
                 free = ledger.view(start.card).free
-                ended = sum(self._pool.evict(kind, start.card) for kind in start.evict)
+                ended = sum(self._pool.evict(one, start.card) for one in start.evict)
                 self._coming[start.card] = _Coming(ended, free, time.monotonic() + _RETURN)
-            if worker := self._pool.warm(ticket.kind, start.card):
+            if worker := self._pool.warm(Seated(ticket.kind, start.mib), start.card):
                 return Slot(self._pool, worker)
             lease = ledger.take(start.card, start.mib, f"{ticket.stage} with {ticket.engine}")
         except (GpuError, ValueError) as error:  # lost, or smaller than it was: looked at again with the next turn

@@ -34,6 +34,7 @@ class Ticket:
     params: Mapping[str, Any]
     engine_params: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1  # how many of its kind one call may take
+    parallel: int = 1  # how many workers of its kind may run on one card at once
     python: str | None = None  # another interpreter for this engine
     cache: Path | None = None
     vram: Vram | None = None  # what its engine declares for a GPU; None: it runs on the CPU

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dubd.schedule import surroundings
+from dubd.schedule.desk import REST, Seated
 from dubd.schedule.nursery import Nursery
 from dubd.schedule.process import Full, Heard, Hung, Worker
 from dubd.schedule.seat import Seat
@@ -19,7 +20,7 @@ _IDLE = 300.0  # seconds a worker stays warm with nothing to do
 
 
 class Pool:
-    """Warm workers by kind and card, one a kind on each card.
+    """Warm workers by kind and card.
 
     At most `limit` processes on the CPU; the longest idle one makes room. On the cards leases are the limit.
     """
@@ -42,18 +43,20 @@ class Pool:
         with self._guard:
             return {worker.kind for worker in self._idle if worker.seat is None}
 
-    def seated(self, uuid: str) -> tuple[dict[Kind, int], dict[Kind, int]]:
-        """The workers of one card, idle (longest first) and busy, with their leases in MiB."""
+    def seated(self, uuid: str) -> tuple[tuple[Seated, ...], tuple[Seated, ...], int]:
+        """The workers of one card, idle (longest first) and busy, and how many of the idle ones have rested."""
         dead = []
         with self._guard:
             for worker in [worker for worker in self._idle if worker.seat and not worker.alive]:
                 self._idle.remove(worker)
                 dead.append(worker)
-            idle = {w.kind: w.mib for w in self._idle if w.seat and w.seat.device.uuid == uuid}
-            busy = {w.kind: w.mib for w in self._busy if w.seat and w.seat.device.uuid == uuid}
+            resting = [w for w in self._idle if w.seat and w.seat.device.uuid == uuid]
+            idle = tuple(Seated(w.kind, w.mib) for w in resting)
+            rested = sum(time.monotonic() - w.idle_since >= REST for w in resting)
+            busy = tuple(Seated(w.kind, w.mib) for w in self._busy if w.seat and w.seat.device.uuid == uuid)
         for worker in dead:
             worker.close()
-        return idle, busy
+        return idle, busy, rested
 
     def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome] | Full | Hung:
         """Run a batch of one kind on a CPU worker of that kind, warm if there is one."""
@@ -83,11 +86,11 @@ class Pool:
             for each in old:
                 each.close()
 
-    def warm(self, kind: Kind, uuid: str) -> Worker | None:
-        """The idle worker of that kind on that card, to be given back; None where there is none that lives."""
+    def warm(self, seated: Seated, uuid: str) -> Worker | None:
+        """An idle worker like that on that card, to be given back; None where there is none that lives."""
         old: list[Worker] = []
         with self._guard:
-            worker = self._warm(kind, uuid, old)
+            worker = self._warm(seated.kind, uuid, old, seated.mib)
             if worker:
                 self._busy.add(worker)
         for each in old:
@@ -105,9 +108,9 @@ class Pool:
         """Start what `place` made. Errors: OSError."""
         self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
 
-    def evict(self, kind: Kind, uuid: str) -> int:
-        """End the idle worker of that kind on that card; the MiB of its lease, 0 where there is none any more."""
-        worker = self.warm(kind, uuid)
+    def evict(self, seated: Seated, uuid: str) -> int:
+        """End an idle worker like that on that card; the MiB of its lease, 0 where there is none any more."""
+        worker = self.warm(seated, uuid)
         if worker is None:
             return 0
         with self._guard:
@@ -155,9 +158,9 @@ class Pool:
         while not self._closed.wait(_IDLE / 10):
             self.close_idle(_IDLE)
 
-    def _warm(self, kind: Kind, uuid: str | None, dead: list[Worker]) -> Worker | None:
+    def _warm(self, kind: Kind, uuid: str | None, dead: list[Worker], mib: int = 0) -> Worker | None:
         """Out of the idle ones, the latest first; those that died meanwhile are handed over to be closed."""
-        for worker in [worker for worker in reversed(self._idle) if worker.kind == kind]:
+        for worker in [worker for worker in reversed(self._idle) if (worker.kind, worker.mib) == (kind, mib)]:
             if (worker.seat.device.uuid if worker.seat else None) == uuid:
                 self._idle.remove(worker)
                 if worker.alive:

@@ -82,9 +82,12 @@ class TestReading:
         assert rule.stages.lipsync.engine == "lips"
 
     def test_how_a_stage_runs_stays_out_of_its_parameters(self, folder: Path) -> None:
-        rule = load(write(folder, BASE.replace("{engine: hear}", "{engine: hear, vram: 1.5 GiB, batch: 4}")))
-        assert rule.stages.transcribe.params == {}
-        assert (rule.stages.transcribe.vram, rule.stages.transcribe.batch) == (1536, 4)
+        rule = load(
+            write(folder, BASE.replace("{engine: hear}", "{engine: hear, vram: 1.5 GiB, batch: 4, workers: 2}"))
+        )
+        stage = rule.stages.transcribe
+        assert stage.params == {}
+        assert (stage.vram, stage.batch, stage.workers) == (1536, 4, 2)
 
     def test_a_precision_that_the_engine_declares_is_in_its_parameters(self, folder: Path) -> None:
         rule = load(write(folder, BASE.replace("{engine: say}", "{engine: say, precision: fp16}")))

@@ -99,7 +99,7 @@ class Machine:
         return LocalExecutor(self.folder / name / ".log", slots=1, yield_after=yield_after)
 
     def ticket(self, task: str, *, batch: int = 1, deadline: float | None = None, **more: Any) -> Ticket:
-        own = {key: more.pop(key) for key in ("python", "budget", "precision") if key in more}
+        own = {key: more.pop(key) for key in ("python", "budget", "precision", "parallel") if key in more}
         own.setdefault("python", sys.executable)  # None: out of the nursery, which first takes seconds to import
         params = {"log": str(self.log), **more}
         model, declared, context = params.get("model", 40), params.get("declared", 10), params.get("context", 20)

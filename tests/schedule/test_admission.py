@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubd.engines.contract import Vram
-from dubd.schedule.admission import PATIENCE, Capacity, Card, Kind, Start, Waiting, Waitlist, admit
+from dubd.schedule.admission import PATIENCE, Capacity, Card, Kind, Seated, Start, Waiting, Waitlist, admit
 from dubd.schedule.ticket import Ticket
 
 
-def ticket(task: str, engine: str = "espeak", batch: int = 1, mib: int = 0, per_item: int = 0) -> Ticket:
+def ticket(
+    task: str, engine: str = "espeak", batch: int = 1, mib: int = 0, per_item: int = 0, parallel: int = 1
+) -> Ticket:
     vram = Vram(mib, per_item, context=0) if mib else None
-    return Ticket(task, "speak", engine, {}, {}, {}, {}, batch=batch, vram=vram)
+    return Ticket(task, "speak", engine, {}, {}, {}, {}, batch=batch, vram=vram, parallel=parallel)
 
 
 def waiting(*rows: tuple[int, str, int]) -> list[Waiting]:
@@ -82,11 +84,18 @@ class Queue:
         self.sizes, self.rows = sizes, list[Waiting]()
 
     def add(
-        self, build: int, engine: str, count: int = 1, batch: int = 1, per_item: int = 0, since: float = 0.0
+        self,
+        build: int,
+        engine: str,
+        count: int = 1,
+        batch: int = 1,
+        per_item: int = 0,
+        since: float = 0.0,
+        parallel: int = 1,
     ) -> Queue:
         for _ in range(count):
             place = len(self.rows)
-            one = ticket(f"{engine}{place}", engine, batch, self.sizes[engine], per_item)
+            one = ticket(f"{engine}{place}", engine, batch, self.sizes[engine], per_item, parallel)
             self.rows.append(Waiting(build, place, one, since))
         return self
 
@@ -95,16 +104,21 @@ class Queue:
         return [
             "+".join(w.ticket.task for w in start.batch)
             + f"@{start.card} {start.mib}"
-            + "".join(f" -{kind[1]}" for kind in start.evict)
+            + "".join(f" -{worker.kind[1]}" for worker in start.evict)
             for start in admit(self.rows, 0, Capacity(slots, cards), (), now, need)
         ]
 
 
-def card(uuid: str = "A", total: int = 10, free: int | None = None, loading: bool = False, **workers: int) -> Card:
-    """A card with workers: `idle_x=3` or `busy_x=3`; all else is free."""
-    held = {how: {big(n[5:]): m for n, m in workers.items() if n.startswith(how)} for how in ("idle", "busy")}
-    left = total - sum(workers.values()) if free is None else free
-    return Card(uuid, total, left, loading, held["idle"], held["busy"])
+def card(
+    uuid: str = "A", total: int = 10, free: int | None = None, loading: bool = False, **workers: int | tuple[int, ...]
+) -> Card:
+    """A card with workers: `idle_x=3` or `busy_x=(3, 3)`, longest idle first; all else is free."""
+    held: dict[str, list[Seated]] = {"idle": [], "busy": []}
+    for name, sizes in workers.items():
+        how, engine = name.split("_")
+        held[how] += [Seated(big(engine), mib) for mib in (sizes if isinstance(sizes, tuple) else (sizes,))]
+    left = total - sum(worker.mib for worker in held["idle"] + held["busy"]) if free is None else free
+    return Card(uuid, total, left, loading, tuple(held["idle"]), tuple(held["busy"]))
 
 
 class TestSlotsAndCards:
@@ -229,12 +243,12 @@ class TestPatience:
         assert queue.starts(card("A", busy_x=8), card("B", idle_y=2), now=PATIENCE)[0] == "y1@B 2"
 
     def test_a_turn_and_not_age_is_what_counts(self) -> None:
-        waitlist, warm, seen = Waitlist(Queue(x=8, y=8).add(0, "y", 3).add(1, "x", 3).rows), dict[Kind, int](), []
+        waitlist, warm, seen = Waitlist(Queue(x=8, y=8).add(0, "y", 3).add(1, "x", 3).rows), tuple[Seated, ...](), []
         for now in (PATIENCE, PATIENCE + 1, PATIENCE + 2, 2 * PATIENCE + 1):
             there = replace(card(free=2 if warm else 10), idle=warm)
             (start,) = admit(waitlist, 0, Capacity(0, (there,)), (), now, need)
             waitlist.start(start.batch, now)
             kind = start.batch[0].ticket.kind
-            warm = {kind: start.mib}
+            warm = (Seated(kind, start.mib),)
             seen.append(kind[1])
         assert seen == ["y", "x", "x", "y"]

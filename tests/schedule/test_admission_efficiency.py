@@ -7,20 +7,26 @@ import pytest
 from benchmarks.scheduler import CHAINS, SLOTS, bounds, fifo, lengths, ours
 from benchmarks.simulation import Machine, tasks
 
+VIDEOS = {"sound": 300, "musetalk": 20, "wav2lip": 20, "latentsync": 20}  # minutes of work for a card and not seconds
+
 
 @pytest.mark.parametrize("gib", [24, 80])
-@pytest.mark.parametrize("chain", ["sound", "musetalk", "wav2lip", "latentsync"])
-def test_twenty_videos_on_two_cards_end_within_a_twentieth_of_the_bound(chain: str, gib: int) -> None:
-    segments, cards = lengths(20), [gib * 1024] * 2
-    bound = max(bounds(CHAINS[chain], segments, cards, 2 * SLOTS).values())
+@pytest.mark.parametrize("chain", VIDEOS)
+def test_two_cards_are_done_within_a_twentieth_of_the_bound(chain: str, gib: int) -> None:
+    segments, cards = lengths(VIDEOS[chain]), [gib * 1024] * 2
+    limits = bounds(CHAINS[chain], segments, cards, 2 * SLOTS)
+    bound = max(limits[by] for by in ("VRAM", "device", "path"))
     spent = Machine(ours, tasks(CHAINS[chain], segments), cards, 2 * SLOTS).run()
     assert bound <= spent <= 1.05 * bound
 
 
-def test_where_models_are_small_work_is_done_twice_as_fast_as_one_task_a_device() -> None:
-    segments, cards = lengths(20), [24 * 1024] * 2
-    spent = Machine(ours, tasks(CHAINS["sound"], segments), cards, 2 * SLOTS).run()
-    former = Machine(fifo, tasks(CHAINS["sound"], segments), cards, 2 * SLOTS, aged=False).run()
+# The other two chains leave less of a card idle than half of it also where one task has it for itself.
+@pytest.mark.parametrize("gib", [24, 80])
+@pytest.mark.parametrize("chain", ["sound", "wav2lip"])
+def test_work_is_done_twice_as_fast_as_one_task_a_device(chain: str, gib: int) -> None:
+    segments, cards = lengths(20), [gib * 1024] * 2
+    spent = Machine(ours, tasks(CHAINS[chain], segments), cards, 2 * SLOTS).run()
+    former = Machine(fifo, tasks(CHAINS[chain], segments), cards, 2 * SLOTS, aged=False).run()
     assert former >= 2 * spent
 
 
@@ -28,5 +34,5 @@ def test_where_models_are_small_work_is_done_twice_as_fast_as_one_task_a_device(
 def test_a_model_is_loaded_a_few_times_and_not_for_every_video(gib: int) -> None:
     machine = Machine(ours, tasks(CHAINS["latentsync"], lengths(20)), [gib * 1024], SLOTS)
     machine.run()
-    # Five models. All fit a card of 80 GiB; on 24 the largest leaves no room for the second one.
-    assert machine.loads <= (5 if gib == 80 else 15)
+    # Five models, eleven workers. All fit a card of 80 GiB; on 24 the largest leaves no room for the second one.
+    assert machine.loads <= (11 if gib == 80 else 22)

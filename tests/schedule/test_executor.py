@@ -17,6 +17,8 @@ import pytest
 
 from dubd.engines import registry
 from dubd.errors import DubdError
+from dubd.schedule import workers
+from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.simulated import Allocation
 from tests.schedule.cards import Machine, Tickets, run, wait_until
 
@@ -94,6 +96,38 @@ class TestWarm:
             uuids = [uuid for uuid in ("GPU-0", "GPU-1") if box.ledger().view(uuid).held]
         assert all(isinstance(outcome, dict) for outcome in source.ended.values())
         assert uuids == ["GPU-0", "GPU-1"]
+
+    def test_an_idle_worker_has_rested_after_a_while(self, machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        box = machine(400)
+        with box.executor() as executor:
+            run(executor, [box.ticket("t")])
+            (card,) = executor.cards()
+            assert (len(card.idle), card.rested, card.busy) == (1, 0, ())
+            monkeypatch.setattr(workers, "REST", 0.0)
+            assert executor.cards()[0].rested == 1
+
+    def test_two_workers_of_a_kind_share_a_card_each_with_a_lease_and_both_stay_warm(self, machine: Make) -> None:
+        box = machine(150)  # two of 70
+        hang = box.folder / "hang"
+        hang.touch()
+        with box.executor() as executor:
+            source = Tickets([box.ticket(f"t{number}", parallel=3, hang=str(hang)) for number in range(6)])
+            scheduler = Scheduler(executor)
+            scheduler.add(source)
+
+            def both() -> bool:
+                scheduler.step(0.1)
+                return len(pids(box.lines("run"))) == 2
+
+            assert wait_until(both)
+            assert [held.mib for held in box.ledger().view("GPU-0").held] == [70, 70]
+            hang.unlink()
+            scheduler.run()
+            run(executor, [box.ticket("wide", model=90)])  # 120: both make room
+            assert [held.mib for held in box.ledger().view("GPU-0").held] == [120]
+        assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
+        assert len(box.lines("load")) == 3
+        assert not box.lines("card")
 
 
 class TestGate:
