@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def console() -> Console:
-    """Standard output; lines are never broken where it is not a terminal."""
+    """Standard output; into a pipe it is wide, unless $COLUMNS says otherwise."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=200)
 
 
 def say(text: str, style: str = "") -> None:

@@ -107,7 +107,7 @@ def _table(first: str, *columns: str) -> Table:
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column(first, min_width=8)
+    table.add_column(first, min_width=8, overflow="fold")
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", no_wrap=True)
     return table

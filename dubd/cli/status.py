@@ -57,12 +57,13 @@ def status(
 
 def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
     """The devices and who holds what of them."""
-    from dubd.service.gpus import size
+    from dubd.service.gpus import shortened, size
 
     if found["why"] and not found["devices"]:
         yield f"no GPU is used: every engine runs on the CPU ({found['why']})"
-    for device in found["devices"]:
-        name = f"{device['name']} ({device['uuid']})"
+    devices = found["devices"]
+    for device, short in zip(devices, shortened(device["uuid"] for device in devices), strict=True):
+        name = f"{device['name']} ({short})"
         if device["fault"]:
             yield f"{name}: {device['fault']}"
             continue

@@ -18,7 +18,7 @@ from dubd.schedule.ledger import MARGIN, Held, Ledger, View
 from dubd.schedule.runtime import runtime
 from dubd.schedule.wanted import Wanted
 
-_SHORT = 12  # characters of a UUID that are shown: "GPU-8932f937"
+_SHORT = 12  # characters of a UUID that are shown: "GPU-8932f937…"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Seen:
     """A device at one moment: its `view`, or the `fault` for which there is none."""
 
     device: Device
-    short: str  # the start of its UUID, as long as it takes to tell it from the others
+    short: str  # the start of its UUID, with as much of the end as it takes to tell it from the others
     view: View | None = None
     fault: str | None = None
 
@@ -77,11 +77,20 @@ def machine(*, building: bool = True) -> Machine:
 
 
 def shortened(uuids: Iterable[str]) -> list[str]:
-    """As much of the start of each as tells them apart, and no less than people are used to."""
+    """The start of each, as people are used to it; where that is the same, with what tells them apart at the end.
+
+    A longer start would fill a terminal: what older drivers name MIG instances differs in the last characters alone.
+    """
     whole = list(uuids)
-    longest = max(map(len, whole), default=0)
-    size = next((n for n in range(_SHORT, longest) if len({uuid[:n] for uuid in whole}) == len(whole)), longest)
-    return [uuid[:size] for uuid in whole]
+    for end in range(max(map(len, whole), default=0)):
+        found = [_cut(uuid, end) for uuid in whole]
+        if len(set(found)) == len(set(whole)):
+            return found
+    return whole
+
+
+def _cut(uuid: str, end: int) -> str:
+    return uuid if len(uuid) <= _SHORT + end + 1 else f"{uuid[:_SHORT]}…{uuid[len(uuid) - end :]}"
 
 
 def _lost(why: str) -> Iterator[Seen]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -51,10 +52,45 @@ def test_no_figure_is_cut_off(box: cards.Machine, width: int) -> None:
     ):
         text = drawn(width)
     assert max(map(len, text.splitlines())) <= width
-    assert "…" not in text
-    device = re.search(r"GPU-8932f937 +139.8 GiB +29.0 GiB +12.0 GiB +18.0 GiB +109.3 GiB", text)
+    assert "…" not in text.replace("GPU-8932f937…", "")
+    device = re.search(r"GPU-8932f937… +139.8 GiB +29.0 GiB +12.0 GiB +18.0 GiB +109.3 GiB", text)
     assert device, text
-    assert re.search(rf"lipsync with latentsync +GPU-8932f937 +{pid} +18.0 GiB +17.0 GiB +[\d.]+ s", text), text
+    assert re.search(rf"lipsync with latentsync +GPU-8932f937… +{pid} +18.0 GiB +17.0 GiB +[\d.]+ s", text), text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_and_ids_that_differ_at_their_end_leave_every_figure_whole(box: cards.Machine, width: int) -> None:
+    mig = "MIG-GPU-8932f937-1111-2222-3333-444455556666/%d/0"
+    name = "NVIDIA RTX PRO 6000 Blackwell Server Edition"
+    simulate(box.cards, [Device(mig % n, f"{name} {n}", 143156) for n in (1, 2)])
+    done = on_terminal(box, width, "gpu", "--once")
+    assert max(map(len, done.splitlines())) <= width
+    for n in (1, 2):
+        assert re.search(rf"NVIDIA RTX .*MIG-GPU-8932…{n}/0 +139.8 GiB +0 MiB +0 MiB +0 MiB +139.3 GiB", done), done
+    assert all(done.count(word) == 2 for word in ("Blackwell", "Edition")), done
+
+
+def on_terminal(box: cards.Machine, width: int, *argv: str) -> str:
+    """What a terminal of that width is shown."""
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, **box.environ(), "COLUMNS": str(width), "TERM": "dumb"}
+    command = [sys.executable, "-m", "dubd", *argv]
+    with subprocess.Popen(command, env=environ, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL):
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while more := os.read(ours, 1 << 16):
+                seen += more
+    os.close(ours)
+    return seen.decode().replace("\r\n", "\n")
+
+
+def test_a_pipe_is_as_wide_as_columns_says(box: cards.Machine) -> None:
+    simulate(box.cards, [Device(UUID, "NVIDIA RTX PRO 6000 Blackwell Server Edition", 143156)])
+    assert max(map(len, CliRunner().invoke(app, ["gpu"]).output.splitlines())) > 80
+    narrow = CliRunner().invoke(app, ["gpu"], env={"COLUMNS": "80"}).output
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "139.3 GiB" in narrow
 
 
 def test_a_load_is_marked_and_no_lease_is_said_to_be_none(box: cards.Machine) -> None:
@@ -68,8 +104,8 @@ def test_a_load_is_marked_and_no_lease_is_said_to_be_none(box: cards.Machine) ->
 def test_a_lost_driver_takes_the_place_of_the_figures(box: cards.Machine) -> None:
     simulate(box.cards, [Device(UUID, "H200", 143156)], lost=True)
     text = drawn(80)
-    assert re.search(r"H200 +GPU-8932f937 +139.8 GiB +\? +\? +\? +\?\n", text), text
-    assert "GPU-8932f937: the driver does not answer: GPU is lost\n" in text
+    assert re.search(r"H200 +GPU-8932f937… +139.8 GiB +\? +\? +\? +\?\n", text), text
+    assert "GPU-8932f937…: the driver does not answer: GPU is lost\n" in text
     assert "no leases" not in text  # nobody knows
 
 

@@ -153,9 +153,9 @@ def test_leases_of_another_user_that_may_not_be_read_are_a_fault(box: cards.Mach
 
 
 def test_short_names_tell_devices_apart() -> None:
-    assert shortened(["GPU-8932f937-d72c", "GPU-1234f937-d72c"]) == ["GPU-8932f937", "GPU-1234f937"]
+    assert shortened(["GPU-8932f937-d72c", "GPU-1234f937-d72c"]) == ["GPU-8932f937…", "GPU-1234f937…"]
     same = "MIG-GPU-8932f937-d72c/"
-    assert shortened([f"{same}1/0", f"{same}2/0"]) == [f"{same}1", f"{same}2"]
+    assert shortened([f"{same}1/0", f"{same}2/0"]) == ["MIG-GPU-8932…1/0", "MIG-GPU-8932…2/0"]
     assert shortened(["GPU-0"]) == ["GPU-0"]
     assert shortened([]) == []
 
