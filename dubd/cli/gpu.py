@@ -32,9 +32,8 @@ def gpu(
     seen = machine()
     if json:
         show_json(seen.to_json())
-    elif seen.why:
-        for line in (f"no GPU: {seen.why}", *_faults(seen)):
-            say(line)
+    elif seen.why and not seen.seen:
+        say(f"no GPU: {seen.why}")
     elif once or not sys.stdout.isatty():
         console().print(tables(seen))
     else:
@@ -60,11 +59,12 @@ def tables(machine: Machine) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[Any] = [Text(f"no GPU: {machine.why}", "yellow") if machine.why else _devices(machine)]
+    parts: list[Any] = [Text(f"no GPU: {machine.why}", "yellow")] if machine.why else []
+    parts += [_devices(machine)] if machine.seen else []
     parts += [Text(line, "red") for line in _faults(machine)]
-    if held := [(seen, one) for seen in machine.seen if seen.view for one in seen.view.held]:
+    if held := [(seen, one) for seen in machine.seen for one in seen.held or ()]:
         parts += ["", _leases(held)]
-    elif any(seen.view for seen in machine.seen):
+    elif any(seen.held is not None for seen in machine.seen):
         parts.append(Text("no leases: no worker of dubd has, or was promised, any of it", "dim"))
     return Group(*parts)
 
@@ -81,8 +81,9 @@ def _devices(machine: Machine) -> Table:
     table = _table("GPU", "id", "total#", "used#", "others#", "promised#", "free#")
     for seen in machine.seen:
         view = seen.view
-        figures = [size(mib) for mib in (view.used, view.foreign, view.promised, view.free)] if view else ["?"] * 4
-        table.add_row(Text(seen.device.name), seen.short, size(seen.device.total), *figures)
+        known = (view.used, view.foreign, seen.promised, view.free) if view else (None, None, seen.promised, None)
+        figures = ["?" if mib is None else size(mib) for mib in (seen.device.total or None, *known)]
+        table.add_row(Text(seen.device.name), seen.short, *figures)
     return table
 
 

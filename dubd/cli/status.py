@@ -64,11 +64,11 @@ def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
     devices = found["devices"]
     for device, short in zip(devices, shortened(device["uuid"] for device in devices), strict=True):
         name = f"{device['name']} ({short})"
-        if device["fault"]:
-            yield f"{name}: {device['fault']}"
-            continue
-        sizes = (f"{size(device[key])} {word}" for key, word in _SIZES if device[key] or key == "free")
-        yield f"{name}, {size(device['total'])}: {', '.join(sizes)}"
+        fault = device["fault"]
+        sizes = [f"{size(device[key])} {word}" for key, word in _SIZES if device[key] or (key == "free" and not fault)]
+        yield (
+            "; ".join([f"{name}: {fault}", *sizes]) if fault else f"{name}, {size(device['total'])}: {', '.join(sizes)}"
+        )
         for lease in device["leases"]:
             does = "loading" if lease["loading"] else f"{size(lease['held'])} in use"
             yield f"  {lease['what']} (pid {lease['pid']}): {size(lease['mib'])} for {clock(lease['seconds'])}, {does}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from dubd.schedule import lease
 from dubd.schedule.gpu import Device, Gpu, GpuError
 from dubd.schedule.lease import Lease, Record
 
-__all__ = ["LAG", "MARGIN", "Held", "Lease", "Ledger", "View"]
+__all__ = ["LAG", "MARGIN", "Held", "Lease", "Ledger", "View", "promised"]
 
 MARGIN = 512  # MiB left alone on every device: a CUDA context takes 300-400 (pytorch #20532), and it is nobody's lease
 LAG = 3.0  # s: twice what ollama finds an NVIDIA driver takes to show a change ("typical 0.5-1.5 s", server/sched.go)
@@ -42,6 +42,11 @@ class Held:
     allocated: int
 
 
+def promised(leases: Iterable[Held]) -> int:
+    """What they may come to, in MiB; a holder that has more than its lease counts with what it has."""
+    return sum(max(held.mib, held.allocated) for held in leases)
+
+
 @dataclass(frozen=True)
 class View:
     """A device at one moment; all in MiB."""
@@ -54,8 +59,8 @@ class View:
 
     @property
     def promised(self) -> int:
-        """What the leases may come to; a holder that has more than its lease counts with what it has."""
-        return sum(max(held.mib, held.allocated) for held in self.held)
+        """What the leases may come to."""
+        return promised(self.held)
 
     @property
     def free(self) -> int:
@@ -98,6 +103,11 @@ class Ledger:
         reading = self._read(uuid)
         with lease.mutex(self._place(uuid)) as place:
             return self._judge(reading, lease.live(place))
+
+    def held(self, uuid: str) -> tuple[Held, ...]:
+        """The leases alone, with what their holders say they have: also where the driver does not tell. GpuError."""
+        with lease.mutex(self._place(uuid)) as place:
+            return tuple(_held(record) for record in lease.live(place))
 
     def views(self) -> list[View | GpuError]:
         """Every device as it is now, in the driver's order, or why it cannot be told."""
@@ -169,9 +179,14 @@ class Ledger:
             else:
                 own = record.surely(reading.moment - self._lag)
             ours += own
-            has_now = max(own, record.settled[-1][0] if record.settled else 0)
-            held.append(Held(record.pid, record.mib, record.what, record.since, not record.settled, has_now))
+            held.append(_held(record, own))
         return View(reading.device, tuple(held), max(0, reading.used - ours), self.margin, reading.used)
+
+
+def _held(record: Record, seen: int = 0) -> Held:
+    """A lease of which the driver shows so many MiB `seen` in use."""
+    has = max(seen, record.settled[-1][0] if record.settled else 0)
+    return Held(record.pid, record.mib, record.what, record.since, not record.settled, has)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dubd.errors import DubdError
-from dubd.schedule import lease
-from dubd.schedule.gpu import Device, GpuError, gpu
-from dubd.schedule.ledger import MARGIN, Held, Ledger, View
+from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
+from dubd.schedule.ledger import MARGIN, Held, Ledger, View, promised
 from dubd.schedule.runtime import runtime
 from dubd.schedule.wanted import Wanted
 
@@ -23,12 +22,26 @@ _SHORT = 12  # characters of a UUID that are shown: "GPU-8932f937…"
 
 @dataclass(frozen=True)
 class Seen:
-    """A device at one moment: its `view`, or the `fault` for which there is none."""
+    """A device at one moment: its `view`, or the `fault` for which there is none.
+
+    `leases` are those of the ledger, which needs no driver; None where it cannot be read.
+    """
 
     device: Device
     short: str  # the start of its UUID, with as much of the end as it takes to tell it from the others
     view: View | None = None
     fault: str | None = None
+    leases: tuple[Held, ...] | None = None
+
+    @property
+    def held(self) -> tuple[Held, ...] | None:
+        """Who was promised how much of it; None where nobody can tell."""
+        return self.view.held if self.view else self.leases
+
+    @property
+    def promised(self) -> int | None:
+        """MiB that its leases may come to."""
+        return None if self.held is None else promised(self.held)
 
     @property
     def largest(self) -> int:
@@ -65,7 +78,7 @@ def machine(*, building: bool = True) -> Machine:
     """
     found = gpu()
     if why := found.why:
-        return Machine(why, tuple(_lost(why)) if building else ())
+        return Machine(why, tuple(_lost(found, why)) if building else ())
     devices = found.devices()
     names = dict(zip([device.uuid for device in devices], shortened(device.uuid for device in devices), strict=True))
     try:
@@ -93,27 +106,29 @@ def _cut(uuid: str, end: int) -> str:
     return uuid if len(uuid) <= _SHORT + end + 1 else f"{uuid[:_SHORT]}…{uuid[len(uuid) - end :]}"
 
 
-def _lost(why: str) -> Iterator[Seen]:
+def _lost(driver: Gpu, why: str) -> Iterator[Seen]:
     """Devices that the driver no longer tells a fresh process of, but that a dubd process holds or waits for."""
     try:
         folder = runtime()
-        wanted = Wanted(folder)
-        for place in sorted((folder / "vram").iterdir()):
-            with lease.mutex(place):
-                held = len(lease.live(place))
-            if held or wanted.by_others(place.name):
-                some = f"; {held} lease{'s' if held > 1 else ''} held" if held else "; tasks wait for it"
-                yield Seen(Device(place.name, "GPU", 0), place.name, None, f"the driver has lost it: {why}{some}")
+        wanted, ledger = Wanted(folder), Ledger(folder, driver)
+        uuids = sorted(place.name for place in (folder / "vram").iterdir())
+        for uuid, short in zip(uuids, shortened(uuids), strict=True):
+            held = ledger.held(uuid)
+            if held or wanted.by_others(uuid):
+                some = f"; {len(held)} lease{'s' if len(held) > 1 else ''} held" if held else "; tasks wait for it"
+                yield Seen(Device(uuid, "GPU", 0), short, None, f"the driver has lost it: {why}{some}", held)
     except (DubdError, GpuError, OSError):  # no ledger: nobody has used a device here
         return
 
 
 def _look(ledger: Ledger, device: Device, short: str) -> Seen:
     try:
-        return Seen(device, short, ledger.view(device.uuid))
-    except GpuError as error:
-        return Seen(device, short, None, f"the driver does not answer: {error}")
-    except OSError as error:
+        try:
+            return Seen(device, short, ledger.view(device.uuid))
+        except GpuError as error:
+            fault = f"the driver does not answer: {error}"
+        return Seen(device, short, None, fault, ledger.held(device.uuid))
+    except (GpuError, OSError) as error:
         return Seen(device, short, None, f"the ledger of leases cannot be read: {error}")
 
 
@@ -126,10 +141,10 @@ def _device(seen: Seen) -> dict[str, Any]:
         "largest": seen.largest or None,
         "used": view.used if view else None,
         "foreign": view.foreign if view else None,
-        "promised": view.promised if view else None,
+        "promised": seen.promised,
         "free": view.free if view else None,
         "fault": seen.fault,
-        "leases": [_lease(held) for held in view.held] if view else [],
+        "leases": [_lease(held) for held in seen.held or ()],
     }
 
 

@@ -102,11 +102,23 @@ def test_a_load_is_marked_and_no_lease_is_said_to_be_none(box: cards.Machine) ->
 
 
 def test_a_lost_driver_takes_the_place_of_the_figures(box: cards.Machine) -> None:
-    simulate(box.cards, [Device(UUID, "H200", 143156)], lost=True)
-    text = drawn(80)
-    assert re.search(r"H200 +GPU-8932f937… +139.8 GiB +\? +\? +\? +\?\n", text), text
+    with holder(box, UUID, 18432, 17408, "lipsync with latentsync") as pid:
+        simulate(box.cards, [Device(UUID, "H200", 143156)], lost=True)
+        text, told = drawn(80), CliRunner().invoke(app, ["status"]).output
+    assert re.search(r"H200 +GPU-8932f937… +139.8 GiB +\? +\? +18.0 GiB +\?\n", text), text
     assert "GPU-8932f937…: the driver does not answer: GPU is lost\n" in text
-    assert "no leases" not in text  # nobody knows
+    assert re.search(rf"lipsync with latentsync +GPU-8932f937… +{pid} +18.0 GiB +17.0 GiB", text), text
+    assert "(GPU-8932f937…): the driver does not answer: GPU is lost; 18.0 GiB promised to workers\n" in told
+    assert f"  lipsync with latentsync (pid {pid}): 18.0 GiB for " in told
+
+
+def test_a_driver_that_has_forgotten_a_card_hides_none_of_its_leases(box: cards.Machine) -> None:
+    with holder(box, UUID, 18432, 17408, "lipsync with latentsync") as pid:
+        simulate(box.cards, [])
+        text = CliRunner().invoke(app, ["gpu"]).output
+    assert text.startswith("no GPU: no simulated GPU: ")
+    assert re.search(r"GPU +GPU-8932f937… +\? +\? +\? +18.0 GiB +\?", text), text
+    assert re.search(rf"lipsync with latentsync +GPU-8932f937… +{pid} +18.0 GiB +17.0 GiB", text), text
 
 
 @pytest.mark.usefixtures("box")

@@ -93,11 +93,19 @@ def test_json_has_everything_and_says_what_it_cannot_know(box: cards.Machine) ->
         }
         assert 0 <= lease.pop("seconds") < 60
         assert lease == {"what": "speak with xtts", "pid": pid, "mib": 1000, "held": 0, "loading": True}
-    box.simulate(4096, 24576, lost=True)
-    lost = machine().to_json()["devices"][0]
+
+
+def test_a_driver_that_does_not_answer_hides_no_lease(box: cards.Machine) -> None:
+    with holder(box, "GPU-0", 1000, 900, "speak with xtts") as pid:
+        box.simulate(4096, 24576, lost=True)
+        lost, other = machine().to_json()["devices"]
     assert lost["fault"] == "the driver does not answer: GPU is lost"
-    assert (lost["used"], lost["free"], lost["leases"]) == (None, None, [])
-    assert lost["total"] == 4096 + MARGIN
+    assert (lost["used"], lost["foreign"], lost["free"]) == (None, None, None)
+    assert (lost["total"], lost["promised"]) == (4096 + MARGIN, 1000)
+    (lease,) = lost["leases"]
+    assert lease.pop("seconds") >= 0
+    assert lease == {"what": "speak with xtts", "pid": pid, "mib": 1000, "held": 900, "loading": False}
+    assert (other["promised"], other["leases"]) == (0, [])
 
 
 def test_without_a_device_there_is_a_reason_and_no_folder_is_made(box: cards.Machine) -> None:
@@ -115,7 +123,9 @@ def test_a_driver_that_tells_a_fresh_process_of_nothing_does_not_hide_a_device_t
         (seen,) = found.seen
         assert found.why is not None
         assert seen.fault == f"the driver has lost it: {found.why}; 1 lease held"
-        assert found.to_json()["devices"][0]["total"] is None
+        told = found.to_json()["devices"][0]
+        assert (told["total"], told["promised"]) == (None, 1000)
+        assert [lease["what"] for lease in told["leases"]] == ["speak with xtts"]
     waiting = Wanted(box.folder / "runtime")
     waiting.say("GPU-1")
     assert [seen.short for seen in machine().seen] == ["GPU-1"]
