@@ -14,13 +14,13 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dubd.schedule.gpu import Device, GpuError
+from dubd.schedule.gpu import SIMULATED, Device, GpuError
 
 _RECORD = 128  # bytes; records have one length, so that each is written whole by one call
 
@@ -50,15 +50,21 @@ class Simulated:
 
     def __init__(self, folder: Path, lag: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._lag, self._now = folder, lag, now
+        self._file = folder / "devices.json"
 
     @property
     def why(self) -> str | None:
-        """None, or that the folder holds no card."""
-        return None if self._cards() else f"no simulated GPU: {self._folder / 'devices.json'} names none"
+        """None, or that the folder holds no card, or what is wrong with the file that names them."""
+        try:
+            return None if self._cards() else f"no simulated GPU: {self._file} names none"
+        except GpuError as error:
+            return str(error)
 
     def devices(self) -> Sequence[Device]:
-        """Those of devices.json, lost or not."""
-        return [Device(card["uuid"], card["name"], int(card["total"])) for card in self._cards()]
+        """Those of devices.json, lost or not; () where it is wrong."""
+        with suppress(GpuError):
+            return [Device(card["uuid"], card["name"], int(card["total"])) for card in self._cards()]
+        return ()
 
     def used(self, uuid: str) -> int:
         """MiB in use as of `lag` seconds ago. GpuError where the device is lost or unknown."""
@@ -76,10 +82,15 @@ class Simulated:
 
     def _cards(self) -> list[dict[str, Any]]:
         try:
-            cards: list[dict[str, Any]] = json.loads((self._folder / "devices.json").read_text())
+            cards: list[dict[str, Any]] = json.loads(self._file.read_text(encoding="utf-8"))
+            if all(isinstance(card["uuid"], str) and card["name"] and int(card["total"]) > 0 for card in cards):
+                return cards
         except FileNotFoundError:
             return []
-        return cards
+        except (OSError, ValueError, TypeError, KeyError):
+            pass
+        remedy = f'write a list of {{"uuid", "name", "total"}} there, or unset {SIMULATED}'
+        raise GpuError(f"no simulated GPU: {self._file} cannot be read; {remedy}")
 
     def _answer(self, uuid: str) -> dict[str, Any]:
         for card in self._cards():

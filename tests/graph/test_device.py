@@ -94,6 +94,6 @@ class TestVram:
         assert line.startswith("NO GPU: speak with heavy runs on the CPU")
         assert str(cards) in line
 
-    def test_an_engine_of_the_cpu_asks_no_driver(self, cards: Path) -> None:
-        (cards / "devices.json").write_text("whoever reads this fails")
+    def test_an_engine_of_the_cpu_asks_no_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(device, "gpu", lambda: pytest.fail("the driver was asked"))
         assert device.vram("speak", StageRule(engine="say")) is None

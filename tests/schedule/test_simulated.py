@@ -88,6 +88,21 @@ def test_can_be_lost_hide_its_processes_and_be_none_at_all(cards: Path) -> None:
     assert (driver.devices(), driver.why) == ([], f"no simulated GPU: {cards / 'devices.json'} names none")
 
 
+@pytest.mark.parametrize(
+    "text", ["[{", "7", "{}x", '[{"uuid": "GPU-1"}]', '[{"uuid": 1, "name": "a", "total": 9}]', "[3]"]
+)
+def test_a_broken_file_is_no_card_and_one_line_with_a_remedy(cards: Path, text: str) -> None:
+    (cards / "devices.json").write_text(text)
+    driver = Simulated(cards)
+    assert driver.devices() == ()
+    assert driver.why == (
+        f"no simulated GPU: {cards / 'devices.json'} cannot be read; "
+        'write a list of {"uuid", "name", "total"} there, or unset DUBD_SIMULATED_GPUS'
+    )
+    with pytest.raises(GpuError, match="cannot be read"):
+        driver.used("GPU-1")
+
+
 def test_the_machines_gpus_are_these_where_the_environment_says_so(
     cards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
