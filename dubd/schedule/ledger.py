@@ -49,13 +49,14 @@ def promised(leases: Iterable[Held]) -> int:
 
 @dataclass(frozen=True)
 class View:
-    """A device at one moment; all in MiB."""
+    """A device at one moment; all in MiB. `exact`: the driver tells by process whose memory it is."""
 
     device: Device
     held: tuple[Held, ...]
     foreign: int
     margin: int
     used: int
+    exact: bool = False
 
     @property
     def promised(self) -> int:
@@ -180,7 +181,8 @@ class Ledger:
                 own = record.surely(reading.moment - self._lag)
             ours += own
             held.append(_held(record, own))
-        return View(reading.device, tuple(held), max(0, reading.used - ours), self.margin, reading.used)
+        exact = reading.processes is not None and all(record.space == space for record in records)
+        return View(reading.device, tuple(held), max(0, reading.used - ours), self.margin, reading.used, exact)
 
 
 def _held(record: Record, seen: int = 0) -> Held:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dubd.schedule.ledger import Held, View
 from dubd.service.gpus import Machine, Seen, size
 
-FOREIGN_AFTER = 60.0  # s; before that what others seem to use may be a worker of ours that just ended (design: 60 s)
+FOREIGN_AFTER = 60.0  # s; without use by process, what others seem to use may be a worker of ours that just ended
 _NAMED = 3  # leases that are told one by one
 
 
@@ -54,7 +54,7 @@ def _why(need: Need, view: View) -> str:
     if loading and view.free >= need.mib:
         return f"{loading.what} (pid {loading.pid}) loads there first"
     says = [f"{_short(view.free) if view.free else 'none'} free", *_holders(view.held)]
-    if view.free < need.mib and view.foreign and need.waited >= FOREIGN_AFTER:
+    if view.free < need.mib and view.foreign and (view.exact or need.waited >= FOREIGN_AFTER):
         says.append(f"{size(view.foreign)} are in use by other programs")
     return ", ".join(says)
 

@@ -86,9 +86,9 @@ def test_what_is_seen_of_a_card_from_a_wait_to_the_report(box: Box, clips: Path)
         until(lambda: box.home.videos() and (box.home.videos()[0] / "segments" / "000" / "transcript.json").exists())
         gpu = until(box.waiting)
         assert gpu["mib"] == 70
-        assert gpu["says"] == "70 MiB on a GPU: 50 MiB free"
+        assert gpu["says"] == "70 MiB on a GPU: 50 MiB free, 350 MiB are in use by other programs"
         status = box.dubd("status")
-        assert "  waiting translate for 70 MiB on a GPU: 50 MiB free\n" in status
+        assert f"  waiting translate for {gpu['says']}\n" in status
         assert "Paper 1 (GPU-0), 912 MiB: 350 MiB in use by other programs, 50 MiB free\n" in status
 
         foreign.close()

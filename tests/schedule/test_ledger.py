@@ -136,6 +136,10 @@ class TestADriverThatLags:
             assert box.ledger.watch(GPU, 9_000, seconds=0.1, every=0.05).free < 9_000
         assert box.ledger.watch(GPU, 9_000, seconds=30, every=0.05).free >= 9_000
 
+    def test_it_says_whether_the_driver_told_whose_memory_is_whose(self, tmp_path: Path, clock: Clock) -> None:
+        assert Box(tmp_path / "plain", clock).ledger.view(GPU).exact
+        assert not Box(tmp_path / "container", clock, processes=False).ledger.view(GPU).exact
+
     def test_where_it_tells_no_processes_a_load_counts_twice_until_its_word_is_old(
         self, tmp_path: Path, clock: Clock
     ) -> None:

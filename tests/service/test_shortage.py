@@ -18,10 +18,10 @@ def held(gib: int, what: str = "transcribe with whisper", pid: int = 123, *, loa
     return Held(pid, gib * GIB, what, 0.0, loading, 0 if loading else gib * GIB)
 
 
-def card(gib: int, *leases: Held, foreign: int = 0, name: str = "GPU-0") -> Seen:
+def card(gib: int, *leases: Held, foreign: int = 0, name: str = "GPU-0", exact: bool = False) -> Seen:
     device = Device(name, "Paper 1", gib * GIB + MARGIN)
     used = sum(one.allocated for one in leases) + foreign * GIB
-    return Seen(device, name, View(device, leases, foreign * GIB, MARGIN, used))
+    return Seen(device, name, View(device, leases, foreign * GIB, MARGIN, used, exact))
 
 
 def says(*seen: Seen, gib: int = 5, waited: float = 0.0, pid: int | None = None) -> str:
@@ -45,6 +45,11 @@ class TestRoom:
         full = card(16, foreign=12)
         assert says(full, waited=FOREIGN_AFTER - 1) == "5.0 GiB on a GPU: 4.0 free"
         assert says(full, waited=FOREIGN_AFTER) == ("5.0 GiB on a GPU: 4.0 free, 12.0 GiB are in use by other programs")
+
+    def test_other_programs_are_named_at_once_where_the_driver_tells_whose_memory_it_is(self) -> None:
+        assert says(card(16, foreign=12, exact=True)) == (
+            "5.0 GiB on a GPU: 4.0 free, 12.0 GiB are in use by other programs"
+        )
 
     def test_of_several_cards_it_tells_of_the_one_with_most_room(self) -> None:
         told = says(card(4, name="small"), card(20, held(18), name="full"), card(20, held(17), name="best"))
