@@ -18,15 +18,21 @@ log = logging.getLogger("dubd.gpu")
 def vram(stage: str, rule: StageRule) -> Vram | None:
     """What the engine needs of a GPU; None where it runs on the CPU.
 
-    With `device: auto` that is so on a machine without a GPU, and the log says it, once an engine. With `device: gpu`
-    it never is: the task then fails. The driver is asked only for an engine that can use a GPU.
+    With `device: auto` that is so on a machine without a GPU, and the log says it, once an engine, and again when there
+    is one. With `device: gpu` it never is: the task then fails. The driver is asked only where the engine can use one.
     """
     declared = _declared(stage, rule)
     if declared is None or rule.device == "cpu":
         return None
-    if rule.device == "auto" and (why := gpu().why):
-        _say_once(stage, rule.engine, why)
-        return None
+    if rule.device == "auto":
+        machine = gpu()
+        if why := machine.why:
+            _say_once(stage, rule.engine, why)
+            return None
+        if _say_once.cache_info().currsize:
+            _say_once.cache_clear()
+            names = ", ".join(device.name for device in machine.devices())
+            log.warning("a GPU is here now: %s; what is built from now on may run on it", names)
     return declared
 
 
@@ -51,9 +57,17 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     need, largest = rule.vram or declared.at(1), max(device.total for device in machine.devices()) - MARGIN
     if need <= largest:
         return None
-    reason = f"{rule.engine} asks for {need / 1024:.1f} GiB; the largest GPU here has {largest / 1024:.1f}"
+    asked, has = apart(need, largest)
+    reason = f"{rule.engine} asks for {asked}; the largest GPU here has {has}"
     remedy = "give it less with vram:" if rule.vram else "use a smaller model, precision: fp16, or device: cpu"
     return "vram" if rule.vram else "engine", reason, remedy
+
+
+def apart(need: int, largest: int) -> tuple[str, str]:
+    """Two amounts of MiB in words, in GiB unless they would read the same."""
+    if f"{need / 1024:.1f}" == f"{largest / 1024:.1f}":
+        return f"{need} MiB", f"{largest} MiB"
+    return f"{need / 1024:.1f} GiB", f"{largest / 1024:.1f}"
 
 
 def _declared(stage: str, rule: StageRule) -> Vram | None:

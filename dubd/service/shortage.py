@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubd.graph.device import apart
 from dubd.schedule.ledger import Held, View
 from dubd.service.gpus import Machine, Seen, size
 
@@ -29,7 +30,8 @@ def shortage(need: Need, machine: Machine) -> str:
     if machine.why:
         return f"{size(need.mib)} on a GPU: {machine.why}"
     if not able:
-        return f"{size(need.mib)} on a GPU: the largest here has {_short(max(seen.largest for seen in machine.seen))}"
+        asked, has = apart(need.mib, max(seen.largest for seen in machine.seen))
+        return f"{asked} on a GPU: the largest here has {has}"
     if turn := _turn(need, able):
         return turn
     views = [(seen, seen.view) for seen in able if seen.view]

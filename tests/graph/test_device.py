@@ -51,6 +51,11 @@ class TestRule:
         (line,) = faults(tmp_path, "engine: heavy")
         assert "talk.yaml:3: speak: heavy asks for 5.0 GiB; the largest GPU here has 4.0; " in line
 
+    def test_amounts_that_differ_by_little_are_told_in_mib(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 4)
+        (line,) = faults(tmp_path, "engine: heavy, vram: 4097")
+        assert "heavy asks for 4097 MiB; the largest GPU here has 4096 MiB; " in line
+
     def test_what_the_rule_gives_goes_before_what_the_engine_declares(self, cards: Path, tmp_path: Path) -> None:
         put(cards, 4)
         assert faults(tmp_path, "engine: heavy, vram: 3 GiB") == []
@@ -93,6 +98,18 @@ class TestVram:
         (line,) = [record.message for record in caplog.records if record.name == "dubd.gpu"]
         assert line.startswith("NO GPU: speak with heavy runs on the CPU")
         assert str(cards) in line
+
+    def test_a_card_that_comes_later_is_told_of_once_and_its_loss_again(
+        self, cards: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        device.vram("speak", StageRule(engine="heavy"))
+        caplog.clear()
+        for there in ([8, 8], [8, 8], [], []):
+            put(cards, *there)
+            device.vram("speak", StageRule(engine="heavy"))
+        came, went = [record.message for record in caplog.records if record.name == "dubd.gpu"]
+        assert came == "a GPU is here now: Paper 1, Paper 1; what is built from now on may run on it"
+        assert went.startswith("NO GPU: speak with heavy runs on the CPU")
 
     def test_an_engine_of_the_cpu_asks_no_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(device, "gpu", lambda: pytest.fail("the driver was asked"))

@@ -93,6 +93,10 @@ class TestNoDevice:
     def test_cards_that_are_all_too_small(self) -> None:
         assert says(card(4)) == "5.0 GiB on a GPU: the largest here has 4.0"
 
+    def test_amounts_that_would_read_the_same_are_told_in_mib(self) -> None:
+        told = shortage(Need(4 * GIB + 1, "x", 0.0), Machine(None, (card(4),)))
+        assert told == "4097 MiB on a GPU: the largest here has 4096 MiB"
+
     def test_cards_that_have_gone(self) -> None:
         gone = shortage(Need(5 * GIB, "x", 0.0), Machine("no NVIDIA driver: libnvidia-ml is not here"))
         assert gone == "5.0 GiB on a GPU: no NVIDIA driver: libnvidia-ml is not here"
