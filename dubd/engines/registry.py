@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -32,7 +33,7 @@ def find(stage: str, name: str) -> type[Engine[Any, Any]]:
     except ImportError as error:
         raise DubdError(
             f"the engine {name!r} for {stage} cannot be imported: {error}",
-            remedy="install the package that provides it again",
+            remedy=f"install what is missing into the environment of {sys.executable}",  # with python: not ours
             exit=Exit.RULE,
         ) from error
     return engine

@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import json
 import os
-import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 
 from dubd.engines import registry
 from dubd.errors import DubdError, Exit
-from dubd.graph import device
+from dubd.graph import device, interpreter
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
 
@@ -145,9 +144,8 @@ class _Check:
     def python(self, stage: str, given: str) -> str:
         """The interpreter as an absolute path, or a name on PATH; symbolic links are what makes an environment."""
         place = os.path.abspath(self.marked.path.parent / Path(given).expanduser()) if "/" in given else given
-        if self.ready and shutil.which(place) is None:
-            where = ("stages", stage, "python")
-            self.fault(where, f"no program that can be run at {place}", "python: /path/to/environment/bin/python")
+        if self.ready and (reason := interpreter.refusal(place)):
+            self.fault(("stages", stage, "python"), reason, "python: /path/to/environment/bin/python")
         return place
 
     def languages(self, rule: Rule) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,24 @@ def test_no_heavy_library_is_imported_where_engines_are_only_named() -> None:
 
     assert found >= len(registry.STAGES)
     assert not {"scipy", "cv2", "dlib", "pocketsphinx", "torch"} & set(modules)
+
+
+def test_an_engine_that_cannot_be_imported_names_the_interpreter_that_lacks_something(tmp_path: Path) -> None:
+    info = tmp_path / "broken-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[dubd.speak]\nbroken = broken:Broken\n")
+    (tmp_path / "broken.py").write_text("import a_module_that_is_missing\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with pytest.raises(DubdError) as caught:
+            registry.find("speak", "broken")
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert str(caught.value) == (
+        "the engine 'broken' for speak cannot be imported: No module named 'a_module_that_is_missing'; "
+        f"install what is missing into the environment of {sys.executable}"
+    )
 
 
 def test_a_misspelt_engine_is_told_its_neighbour() -> None:

@@ -255,6 +255,10 @@ class TestPython:
             write(folder, BASE.replace("{engine: say}", "{engine: say, python: ./python}"))
         )
 
+    def test_a_program_that_is_no_python_is_refused(self, folder: Path) -> None:
+        path = write(folder, BASE.replace("{engine: say}", "{engine: say, python: bash}"))
+        assert only(path).startswith(f"{path}:5: speak: bash is no Python that starts; ")
+
     def test_a_link_stays_one_and_the_path_holds_wherever_the_rule_is_put(self, folder: Path) -> None:
         (folder / "python").symlink_to(sys.executable)
         rule = load(write(folder, BASE.replace("{engine: say}", "{engine: say, python: ../rules/python}")))
