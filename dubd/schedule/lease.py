@@ -129,9 +129,12 @@ class Lease:
 
     def close(self) -> None:
         """Give our hold back; the room is free for others unless a worker was given the descriptor and lives."""
-        with mutex(self._path.parent):
+        try:
+            with mutex(self._path.parent):
+                self.release()
+                held(self._path)
+        finally:
             self.release()
-            held(self._path)
 
     def _change(self, how: Callable[[Record], Record]) -> None:
         with mutex(self._path.parent):
@@ -193,6 +196,7 @@ def mutex(place: Path) -> Iterator[Path]:
 
 
 def _first(place: Path) -> int:
+    place.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a cleaner may have taken it
     for folder in (place.parent, place):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import signal
@@ -17,10 +18,13 @@ from typing import Any
 
 from dubd.errors import DubdError
 from dubd.schedule import footprint, logs, surroundings
+from dubd.schedule.gpu import GpuError
 from dubd.schedule.nursery import Born, Nursery
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
+
+log = logging.getLogger("dubd.worker")
 
 _READ = 1 << 16
 
@@ -124,7 +128,10 @@ class Worker:
             except TimeoutError:
                 self._kill()
                 return Hung(silence or 0.0)
-            except (OSError, ValueError):  # a pipe that broke, or was closed by `close`
+            except (OSError, ValueError) as error:  # a pipe that broke, or was closed by `close`; no word of ours
+                if self.alive:
+                    log.warning("%s: its worker is ended: %s", tickets[0].task, error)
+                self._kill()  # one that lives would be waited for without end
                 return self._ended(tickets, None, loading=not self._loaded)
 
     @property
@@ -142,7 +149,8 @@ class Worker:
                         with contextlib.suppress(OSError):
                             pipe.close()
         if self.seat:
-            self.seat.close()
+            with contextlib.suppress(GpuError, OSError):  # the ledger cannot be read: it says so to whoever asks
+                self.seat.close()
 
     def _kill(self) -> None:
         assert self._process is not None
@@ -160,6 +168,8 @@ class Worker:
         """Read up to the next answer; None where the process ended instead. TimeoutError after so long a silence."""
         while (line := self._line(silence)) is not None:
             message: dict[str, Any] = json.loads(line)
+            if not isinstance(message, dict):
+                raise ValueError(f"not a message: {line[:80]!r}")
             if "progress" in message:
                 heard(*message["progress"])
                 continue

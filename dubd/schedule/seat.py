@@ -44,7 +44,7 @@ class Seat:
         except GpuError:
             seen = 0
         self.peak = max(self.peak, most + self._context if most else 0, seen)
-        with suppress(GpuError):  # the record was made unreadable: the ledger says so to whoever asks
+        with suppress(GpuError, OSError):  # the record cannot be read or written: the ledger says so to whoever asks
             self._lease.settled(now + self._context // 2 if now else seen)
 
     def close(self) -> None:

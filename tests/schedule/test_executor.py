@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +227,34 @@ class TestDeath:
             assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
             source = run(executor, [box.ticket("t1")])
         assert isinstance(source.ended["t1"], dict)
+
+    @pytest.mark.parametrize("word", ["Welcome", "5"])
+    def test_a_worker_that_says_what_is_no_message_fails_its_task_and_is_ended(self, machine: Make, word: str) -> None:
+        box = machine(400)
+        python = box.folder / "python"
+        python.write_text(f'#!/bin/sh\necho {word}\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        with box.executor() as executor:
+            source = run(executor, [box.ticket("t", python=str(python))])
+            assert box.ledger().view("GPU-0").held == ()
+        assert "killed by signal 9" in str(source.ended["t"])
+
+    def test_a_batch_ends_well_where_the_folder_of_the_leases_vanishes_meanwhile(self, machine: Make) -> None:
+        box = machine(400)
+        hang = box.folder / "hang"
+        hang.touch()
+
+        def vanish() -> None:
+            assert wait_until(lambda: bool(box.lines("run")))
+            shutil.rmtree(box.folder / "runtime")
+            hang.unlink()
+
+        with box.executor() as executor:
+            thread = threading.Thread(target=vanish)
+            thread.start()
+            source = run(executor, [box.ticket("t", hang=str(hang))])
+            thread.join()
+        assert isinstance(source.ended["t"], dict), source.ended
 
     def test_workers_and_leases_end_with_a_parent_that_was_killed(self, machine: Make) -> None:
         box = machine(400)
