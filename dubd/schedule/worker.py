@@ -16,6 +16,7 @@ import importlib
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -46,8 +47,10 @@ def main(argv: list[str]) -> None:
     os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     began = time.monotonic()
-    first = json.loads(sys.stdin.readline())
-    engine = None
+    line = sys.stdin.readline()
+    if _parted():
+        return
+    first, engine = json.loads(line), None
     try:
         if engine_name:
             engine = _load(stage, engine_name, first, pipe)
@@ -170,6 +173,16 @@ def _say(pipe: IO[str], message: dict[str, Any]) -> None:
 def die_with_parent() -> None:
     """No worker outlives the process that started it, however that one ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _parted() -> bool:
+    """Whether whoever started this worker has ended, perhaps before `die_with_parent`: no load is begun for nobody.
+
+    The pipe tells, also where another process stands between, such as a `python:` that is a script.
+    """
+    pipe = select.poll()
+    pipe.register(0, 0)  # what is asked for without asking: POLLHUP
+    return bool(pipe.poll(0))
 
 
 if __name__ == "__main__":
