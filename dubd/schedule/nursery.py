@@ -3,7 +3,7 @@
 Importing NumPy, SciPy's signal and OpenCV takes over a second of a processor; a fork takes milliseconds, and the pages
 are shared. A worker with an interpreter of its own (`python:` in a rule) cannot be born here.
 Run as `python -m dubd.schedule.nursery` with a socket as standard input. One message each way:
-`{"start": argv}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`;
+`{"start": argv}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`, or `{"error": errno}`;
 `{"wait": pid}` -> `{"status"}` (as of os.waitpid).
 """
 
@@ -76,13 +76,15 @@ class Nursery:
                 self._process = None
 
     def _ask(self, message: dict[str, object], descriptors: list[int]) -> dict[str, int]:
-        """With the guard held."""
+        """With the guard held. Errors: OSError where it could not do it, or has ended."""
         assert self._socket is not None
         socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
         answer = self._socket.recv(_MESSAGE)
         if not answer:
             raise OSError(None, "the process that starts workers has ended")
         found: dict[str, int] = json.loads(answer)
+        if "error" in found:
+            raise OSError(found["error"], os.strerror(found["error"]))
         return found
 
     def _launch(self) -> subprocess.Popen[bytes]:
@@ -152,13 +154,16 @@ def main() -> None:
             _, status = os.waitpid(message["wait"], 0)
             channel.send(json.dumps({"status": status}).encode())
             continue
-        pid = os.fork()
-        if pid == 0:
+        try:
+            answer = {"pid": os.fork()}
+        except OSError as error:  # no process to be had now: the workers that live go on
+            answer = {"error": error.errno or errno.EAGAIN}
+        if answer.get("pid") == 0:
             channel.close()
             _become(message["start"], descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        channel.send(json.dumps({"pid": pid}).encode())
+        channel.send(json.dumps(answer).encode())
 
 
 def _become(argv: list[str], descriptors: list[int]) -> None:

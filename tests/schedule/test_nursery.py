@@ -48,6 +48,29 @@ def test_no_new_one_is_asked_for_the_worker_of_one_that_was_killed(
     assert (tmp_path / "nursery.log").read_text() == ""
 
 
+def test_one_that_cannot_fork_says_so_and_its_workers_live_on(
+    nursery: Nursery, log: IO[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import errno, itertools, os\n"
+        "fork, count = os.fork, itertools.count()\n"
+        "def once():\n"
+        "    if next(count) == 1:\n"
+        "        raise OSError(errno.EAGAIN, 'no process to be had')\n"
+        "    return fork()\n"
+        "os.fork = once\n"
+    )
+    monkeypatch.setitem(nursery._environ, "PYTHONPATH", f"{tmp_path}:{nursery._environ['PYTHONPATH']}")
+    first = nursery.start(["plan"], log, [])
+    with pytest.raises(BlockingIOError):
+        nursery.start(["plan"], log, [])
+    assert first.poll() is None
+    second = nursery.start(["plan"], log, [])
+    for worker in (first, second):
+        worker.stdin.close()
+        assert worker.wait() == 0
+
+
 def test_none_is_launched_to_be_told_how_a_worker_ended(nursery: Nursery, log: IO[bytes], tmp_path: Path) -> None:
     worker = nursery.start(["plan"], log, [])
     (parent,) = running()
