@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from dubd.stages.job import Outcome
 log = logging.getLogger("dubd.gpu")
 
 _WORKERS_PER_SLOT = 6
+_FILES = 1 << 16  # a process may have open; no more, as some programs go through all that there could be
 _YIELD = 10.0  # s: longer than a build's pause between two batches, shorter than anyone's patience
 _LISTEN = 1.0  # s between two looks at what other processes want
 _RETURN = 5.0  # s in which the driver shows the memory of an ended worker as free (ollama, server/sched.go: 0.5 to 1.5)
@@ -103,6 +105,7 @@ class LocalExecutor(Executor):
 
     def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
         """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
+        _allow_files()
         self._yield_after = yield_after
         self._slots = slots or len(os.sched_getaffinity(0))
         self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
@@ -300,6 +303,14 @@ class LocalExecutor(Executor):
 def _on(seat: Seat | None, outcome: Outcome) -> Outcome:
     """Keep with a task's facts on which card it ran; the CPU goes without saying."""
     return outcome | {"device": seat.device.name} if seat and isinstance(outcome, dict) else outcome
+
+
+def _allow_files() -> None:
+    """Three open files a worker, for more workers than the usual 1024 of a process suffice for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _shifted(heard: Heard, by: int) -> Heard:

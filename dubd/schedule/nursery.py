@@ -121,7 +121,7 @@ class Born:
         if self._code is not None or not self._guard.acquire(blocking=False):  # another thread waits for its end
             return self._code
         try:
-            ended = self._code is not None or bool(select.select([self._ended], [], [], 0)[0])
+            ended = self._code is not None or self._over(0)
         finally:
             self._guard.release()
         return self.wait() if ended else None
@@ -130,13 +130,18 @@ class Born:
         """The exit code, once there is one."""
         with self._guard:
             if self._code is None:
-                select.select([self._ended], [], [])
+                self._over(None)
                 os.close(self._ended)
                 try:
                     self._code = self._nursery.status(self.pid, self._parent)
                 except OSError:  # the nursery ended first, and took its workers along
                     self._code = -signal.SIGKILL
             return self._code
+
+    def _over(self, timeout: int | None) -> bool:
+        ended = select.poll()  # not select, which fails with more than 1024 files
+        ended.register(self._ended, select.POLLIN)
+        return bool(ended.poll(timeout))
 
 
 def main() -> None:

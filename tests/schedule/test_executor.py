@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,16 @@ class TestWarm:
         assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
         assert len(box.lines("load")) == 3
         assert not box.lines("card")
+
+
+def test_an_executor_may_have_a_file_open_for_every_worker(machine: Make) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        with machine(100).executor():
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 65_536), hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestGate:

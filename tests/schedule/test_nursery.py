@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,23 @@ def test_one_that_cannot_fork_says_so_and_its_workers_live_on(
     for worker in (first, second):
         worker.stdin.close()
         assert worker.wait() == 0
+
+
+def test_a_worker_is_waited_for_with_more_than_a_thousand_files_open(nursery: Nursery, log: IO[bytes]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    files: list[int] = []
+    try:
+        while not files or files[-1] < 1024:
+            files.append(os.dup(0))
+        worker = nursery.start(["plan"], log, [])
+        assert worker.poll() is None
+        worker.stdin.close()
+        assert worker.wait() == 0
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_none_is_launched_to_be_told_how_a_worker_ended(nursery: Nursery, log: IO[bytes], tmp_path: Path) -> None:
