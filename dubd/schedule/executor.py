@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -30,7 +29,6 @@ from dubd.stages.job import Outcome
 log = logging.getLogger("dubd.gpu")
 
 _WORKERS_PER_SLOT = 6
-_FILES = 1 << 16  # a process may have open; no more, as some programs go through all that there could be
 _YIELD = 10.0  # s: longer than a build's pause between two batches, shorter than anyone's patience
 _LISTEN = 1.0  # s between two looks at what other processes want
 _RETURN = 5.0  # s in which the driver shows the memory of an ended worker as free (ollama, server/sched.go: 0.5 to 1.5)
@@ -62,7 +60,11 @@ class Executor(Protocol):
         """What may run at once, without the cards."""
 
     def cards(self) -> tuple[Card, ...]:
-        """The cards as they are now; asked for only where a ticket wants one. One that does not answer is left out."""
+        """The cards as they are now; asked for only where a ticket wants one. One that does not answer is left out.
+
+        This and `reserve` for a card may take as long as a driver does; they are called one at a time, not from the
+        scheduler's thread. The other calls go by what was found here last, and do not wait.
+        """
         return ()
 
     def resident(self) -> set[Kind]:
@@ -105,7 +107,6 @@ class LocalExecutor(Executor):
 
     def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
         """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
-        _allow_files()
         self._yield_after = yield_after
         self._slots = slots or len(os.sched_getaffinity(0))
         self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
@@ -114,9 +115,13 @@ class LocalExecutor(Executor):
         self._closed = threading.Event()
         self._ledger: Ledger | None = None
         self._wanted: Wanted | None = None
+        self._devices: Sequence[Device] = ()  # as of the last look, and so is what follows
         self._known: Cards = ()
+        self._why: str | None = None
+        self._barred: DubdError | None = None  # why no lease can be had before a person mends it
         self._coming: dict[str, _Coming] = {}
         self._lost: set[str] = set()
+        self._denied = ""  # why there was no lease, as the log was last told
         self._hung: set[str] = set()  # tasks whose worker hung once
 
     def capacity(self) -> Capacity:
@@ -129,19 +134,24 @@ class LocalExecutor(Executor):
 
     def cards(self) -> tuple[Card, ...]:
         """See `Executor`. A card that stops answering, and one that answers again, is told in the log once."""
-        ledger, found = self._open(), []
-        for device in self._devices(ledger):
+        self._barred = None
+        try:
+            ledger, found = self._open(), []
+        except DubdError as error:
+            self._barred = error
+            return ()
+        except OSError as error:
+            self._lose("the folder of the leases", error)
+            return ()
+        self._find("the folder of the leases")
+        for device in self._look(ledger):
             uuid = device.uuid
             try:
                 view = ledger.view(uuid)
-            except GpuError as error:
-                if uuid not in self._lost:
-                    log.warning("GPU %s (%s) is lost, its tasks wait: %s", device.name, uuid, error)
-                self._lost.add(uuid)
+            except (GpuError, OSError) as error:
+                self._lose(f"GPU {device.name} ({uuid})", error)
                 continue
-            if uuid in self._lost:
-                log.warning("GPU %s (%s) answers again", device.name, uuid)
-                self._lost.discard(uuid)
+            self._find(f"GPU {device.name} ({uuid})")
             free = view.free
             if coming := self._coming.get(uuid):
                 free = min(view.largest, free + coming.still(free, time.monotonic()))
@@ -156,11 +166,11 @@ class LocalExecutor(Executor):
         """No card at all, or none as large as one item needs."""
         if ticket.vram is None:
             return None
-        ledger = self._open()
-        self._devices(ledger)
+        if self._barred or not (self._known or self._why):  # not looked at yet
+            return self._barred
         largest = max((most for _, most in self._known), default=0)
         if not self._known:
-            reason = f"{ticket.engine} asks for a GPU, but there is none here: {ledger.gpu.why}"
+            reason = f"{ticket.engine} asks for a GPU, but there is none here: {self._why}"
             remedy = "use device: auto, or cpu"
         elif (need := self.need(ticket, 1)) > largest:
             reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {largest / 1024:.1f}"
@@ -171,33 +181,40 @@ class LocalExecutor(Executor):
 
     def want(self, ticket: Ticket) -> None:
         """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
-        ledger, wanted = self._open(), self._wanted
-        devices = [device.uuid for device in ledger.gpu.devices()]
-        here = {worker.kind for uuid in devices for part in self._pool.seated(uuid)[:2] for worker in part}
-        if wanted and ticket.kind not in here:
-            for uuid in devices:
-                wanted.say(uuid)
+        here = {
+            worker.kind for device in self._devices for part in self._pool.seated(device.uuid)[:2] for worker in part
+        }
+        if self._wanted and ticket.kind not in here:
+            for device in self._devices:
+                self._wanted.say(device.uuid)
 
     def reserve(self, start: Start) -> Slot | None:
         """End the workers in the way, then take an idle worker of this kind, or a lease for a new one."""
         if start.card is None:
             return Slot()
-        ledger, ticket = self._open(), start.batch[0].ticket
         try:
-            if start.evict:
-                free = ledger.view(start.card).free
-                ended = sum(self._pool.evict(one, start.card) for one in start.evict)
-                self._coming[start.card] = _Coming(ended, free, time.monotonic() + _RETURN)
-            if worker := self._pool.warm(Seated(ticket.kind, start.mib), start.card):
-                return Slot(self._pool, worker)
-            lease = ledger.take(start.card, start.mib, f"{ticket.stage} with {ticket.engine}")
-        except (GpuError, ValueError) as error:  # lost, or smaller than it was: looked at again with the next turn
-            log.warning("no lease for %s: %s", ticket.task, error)
+            slot = self._reserve(start, start.card, start.batch[0].ticket)
+        except (GpuError, OSError, ValueError) as error:  # lost, or smaller than it was: looked at again next time
+            if str(error) != self._denied:
+                log.warning("no lease for %s: %s", start.batch[0].ticket.task, error)
+            self._denied = str(error)
             return None
+        self._denied = ""
+        return slot
+
+    def _reserve(self, start: Start, uuid: str, ticket: Ticket) -> Slot | None:
+        ledger = self._open()
+        if start.evict:
+            free = ledger.view(uuid).free
+            ended = sum(self._pool.evict(one, uuid) for one in start.evict)
+            self._coming[uuid] = _Coming(ended, free, time.monotonic() + _RETURN)
+        if worker := self._pool.warm(Seated(ticket.kind, start.mib), uuid):
+            return Slot(self._pool, worker)
+        lease = ledger.take(uuid, start.mib, f"{ticket.stage} with {ticket.engine}")
         if lease is None:
             return None
-        self._coming.pop(start.card, None)
-        device = next(device for device in ledger.gpu.devices() if device.uuid == start.card)
+        self._coming.pop(uuid, None)
+        device = next(device for device in self._devices if device.uuid == uuid)
         items = self._estimates.items(ticket, start.mib, self._known)
         seat = Seat(lease, device, ledger.gpu, items, ticket.vram.context if ticket.vram else 0)
         return Slot(self._pool, self._pool.place(ticket, seat))
@@ -236,14 +253,28 @@ class LocalExecutor(Executor):
     def _listen(self, wanted: Wanted) -> None:
         """Give up warm workers that nobody here has needed for a while, where others want the room."""
         while not self._closed.wait(_LISTEN):
-            for uuid in self._pool.rested(self._yield_after):
-                if wanted.by_others(uuid):
-                    self._pool.close_idle(self._yield_after, uuid)
+            try:
+                for uuid in self._pool.rested(self._yield_after):
+                    if wanted.by_others(uuid):
+                        self._pool.close_idle(self._yield_after, uuid)
+            except Exception:  # whatever it is, others go on wanting room
+                log.exception("giving up warm workers")
 
-    def _devices(self, ledger: Ledger) -> Sequence[Device]:
-        devices = ledger.gpu.devices()
-        self._known = tuple((device.name, device.total - ledger.margin) for device in devices)
-        return devices
+    def _look(self, ledger: Ledger) -> Sequence[Device]:
+        self._devices = ledger.gpu.devices()
+        self._known = tuple((device.name, device.total - ledger.margin) for device in self._devices)
+        self._why = None if self._devices else ledger.gpu.why
+        return self._devices
+
+    def _lose(self, what: str, error: Exception) -> None:
+        if what not in self._lost:
+            log.warning("%s is lost, its tasks wait: %s", what, error)
+        self._lost.add(what)
+
+    def _find(self, what: str) -> None:
+        if what in self._lost:
+            log.warning("%s answers again", what)
+        self._lost.discard(what)
 
     def _parts(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
         """As many calls as it takes: no more items in one than memory allows, and one that hung before alone."""
@@ -303,14 +334,6 @@ class LocalExecutor(Executor):
 def _on(seat: Seat | None, outcome: Outcome) -> Outcome:
     """Keep with a task's facts on which card it ran; the CPU goes without saying."""
     return outcome | {"device": seat.device.name} if seat and isinstance(outcome, dict) else outcome
-
-
-def _allow_files() -> None:
-    """Three open files a worker, for more workers than the usual 1024 of a process suffice for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _shifted(heard: Heard, by: int) -> Heard:

@@ -8,19 +8,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from dubd.errors import DubdError
-from dubd.schedule.admission import Start, Waiting, Waitlist, admit
+from dubd.schedule.admission import Capacity, Start, Waiting, Waitlist, admit
 from dubd.schedule.executor import Executor, Slot
+from dubd.schedule.placing import LOOK, Placing
 from dubd.schedule.ticket import Again, Source, Ticket
 from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.scheduler")
-
-_LOOK = 0.25  # s between two looks at cards that have no room now (ollama, server/sched.go)
 
 Answer = TypeVar("Answer")
 
@@ -63,6 +62,8 @@ class Scheduler:
         self._on_slots = 0  # of those that run, the batches that hold a CPU slot
         self._news: queue.SimpleQueue[_Progress | _Ended | None] = queue.SimpleQueue()  # safe in a signal handler
         self._stopping = False
+        self._placing = Placing(executor, self.wake)
+        self._stirred = False  # something has changed since the cards were last looked at
 
     def add(self, source: Source) -> None:
         """Another build; those added earlier come first."""
@@ -90,10 +91,12 @@ class Scheduler:
         for build in [build for build in self._builds.values() if build.source.done]:
             del self._builds[build.number]
             self._drop(build, build.waiting)
+        if self._stopping or not self._builds:
+            self._placing.drop()
         if not self._running and not self._news.qsize() and not self._builds:
             return
         if self._waitlist.lines(gpu=True):  # other processes give memory back without a word
-            timeout = min(timeout, _LOOK)
+            timeout = min(timeout, LOOK)
         try:
             news = self._news.get(timeout=timeout)
         except queue.Empty:
@@ -114,19 +117,30 @@ class Scheduler:
         now = time.monotonic()
         for build in list(self._builds.values()):
             self._look(build, now)
+        for start, slot in self._placing.reserved():
+            self._begin(start, slot, now)
         if not len(self._waitlist):
             return
-        capacity = self._executor.capacity()
-        if self._waitlist.lines(gpu=True):
-            self._refuse()
-            capacity = replace(capacity, cards=self._executor.cards())
         resident, need = self._executor.resident(), self._executor.need
-        for start in admit(self._waitlist, self._on_slots, capacity, resident, now, need):
-            if slot := self._executor.reserve(start):
-                self._waitlist.start(start.batch, now)
-                self._begin(start, slot)
+        for start in admit(self._waitlist, self._on_slots, self._executor.capacity(), resident, now, need):
+            if place := self._executor.reserve(start):
+                self._begin(start, place, now)
+        if self._waitlist.lines(gpu=True):
+            self._place(now)
+
+    def _place(self, now: float) -> None:
+        """One step of a round over the cards: ask for them, or decide by what they answered."""
+        if (cards := self._placing.cards(now)) is None:
+            if self._placing.look(now, at_once=self._stirred):
+                self._stirred = False
+            return
+        self._refuse()
+        starts = admit(self._waitlist, 0, Capacity(0, cards), (), now, self._executor.need)
+        self._placing.reserve(starts, now)
+        placed = {start.batch[0].ticket.kind for start in starts}
         for line in self._waitlist.lines(gpu=True):
-            self._executor.want(line.queue[0].ticket)
+            if line.kind not in placed:
+                self._executor.want(line.queue[0].ticket)
 
     def _look(self, build: _Build, now: float) -> None:
         """Bring the waitlist up to what a build has ready."""
@@ -136,6 +150,7 @@ class Scheduler:
             if task not in build.waiting:
                 place = build.places.setdefault(task, len(build.places))
                 build.waiting[task] = waiting = Waiting(build.number, place, ticket, now)
+                self._stirred = True
                 self._waitlist.add(waiting)
 
     def _drop(self, build: _Build, tasks: Iterable[str]) -> None:
@@ -151,9 +166,12 @@ class Scheduler:
                 if _guarded(build.source, partial(build.source.begin, task)):
                     _guarded(build.source, partial(build.source.finish, task, error, 0.0))
 
-    def _begin(self, start: Start, slot: Slot) -> None:
+    def _begin(self, start: Start, slot: Slot, now: float) -> None:
         able: list[tuple[Source, Ticket]] = []
-        for waiting in start.batch:
+        batch = tuple(waiting for waiting in start.batch if self._waits(waiting))
+        if batch:
+            self._waitlist.start(batch, now)
+        for waiting in batch:
             build = self._builds[waiting.build]
             del build.waiting[waiting.ticket.task]
             if ticket := _guarded(build.source, partial(build.source.begin, waiting.ticket.task)):
@@ -164,6 +182,11 @@ class Scheduler:
         self._running += 1
         self._on_slots += start.card is None
         threading.Thread(target=self._work, args=(start, slot, *zip(*able, strict=True)), daemon=True).start()
+
+    def _waits(self, waiting: Waiting) -> bool:
+        """Whether it was not given up while its place on a card was reserved."""
+        build = self._builds.get(waiting.build)
+        return build is not None and build.waiting.get(waiting.ticket.task) is waiting
 
     def _work(self, start: Start, slot: Slot, owners: Sequence[Source], tickets: Sequence[Ticket]) -> None:
         began = time.monotonic()
@@ -186,6 +209,7 @@ class Scheduler:
         elif isinstance(news, _Ended):
             self._running -= 1
             self._on_slots -= news.start.card is None
+            self._stirred = True
             each = news.seconds / len(news.tickets)
             for source, ticket, answer in zip(news.sources, news.tickets, news.answers, strict=True):
                 if isinstance(answer, Again):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -16,7 +18,11 @@ from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Kind, Ticket
 from dubd.stages.job import Outcome
 
+log = logging.getLogger("dubd.scheduler")
+
 _IDLE = 300.0  # seconds a worker stays warm with nothing to do
+_FILES = 1 << 16  # a process may have open; no more, as some programs go through all that there could be
+_ENDING = 2.0  # seconds that one is given to end before another takes its place
 
 
 class Pool:
@@ -31,6 +37,7 @@ class Pool:
         self._idle: list[Worker] = []  # longest idle first
         self._busy: set[Worker] = set()
         self._guard = threading.Lock()
+        _allow_files()
         logs.mkdir(parents=True, exist_ok=True)
         self._nursery = Nursery(logs / "nursery.log", surroundings.own())
         # A process is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
@@ -109,13 +116,18 @@ class Pool:
         self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
 
     def evict(self, seated: Seated, uuid: str) -> int:
-        """End an idle worker like that on that card; the MiB of its lease, 0 where there is none any more."""
+        """End an idle worker like that on that card; the MiB of its lease, 0 where there is none any more.
+
+        One that does not die, as in a driver that hangs, is not waited for; it keeps its lease.
+        """
         worker = self.warm(seated, uuid)
         if worker is None:
             return 0
         with self._guard:
             self._busy.discard(worker)
-        worker.close()
+        ending = threading.Thread(target=worker.close, name="ending", daemon=True)
+        ending.start()
+        ending.join(_ENDING)
         return worker.mib
 
     def give_back(self, worker: Worker) -> None:
@@ -156,7 +168,10 @@ class Pool:
     def _tidy(self) -> None:
         """End idle workers in time, also when nobody asks for any."""
         while not self._closed.wait(_IDLE / 10):
-            self.close_idle(_IDLE)
+            try:
+                self.close_idle(_IDLE)
+            except Exception:  # whatever it is, the next ones are to be ended too
+                log.exception("ending idle workers")
 
     def _warm(self, kind: Kind, uuid: str | None, dead: list[Worker], mib: int = 0) -> Worker | None:
         """Out of the idle ones, the latest first; those that died meanwhile are handed over to be closed."""
@@ -167,3 +182,11 @@ class Pool:
                     return worker
                 dead.append(worker)
         return None
+
+
+def _allow_files() -> None:
+    """Three open files a worker, for more workers than the usual 1024 of a process suffice for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -134,6 +134,9 @@ class Machine:
         return str(made["utterances"][0]["text"])
 
 
+Make = Callable[..., Machine]
+
+
 def run(executor: LocalExecutor, tickets: Sequence[Ticket], seconds: float = 60.0) -> Tickets:
     """Until every ticket has ended; a schedule that stands still fails."""
     source, scheduler = Tickets(tickets), Scheduler(executor)

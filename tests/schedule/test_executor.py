@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import venv
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,21 +19,9 @@ from dubd.errors import DubdError
 from dubd.schedule import workers
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.simulated import Allocation
-from tests.schedule.cards import Machine, Tickets, run, wait_until
+from tests.schedule.cards import Make, Tickets, run, wait_until
 
-Make = Callable[..., Machine]
 BIRTHS = pytest.mark.parametrize("python", [None, sys.executable], ids=["forked", "an interpreter of its own"])
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    def make(*leasable: int) -> Machine:
-        made = Machine(tmp_path, *leasable)
-        for name, value in made.environ().items():
-            monkeypatch.setenv(name, value)
-        return made
-
-    return make
 
 
 def pids(lines: list[str]) -> set[str]:
@@ -130,16 +115,6 @@ class TestWarm:
         assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
         assert len(box.lines("load")) == 3
         assert not box.lines("card")
-
-
-def test_an_executor_may_have_a_file_open_for_every_worker(machine: Make) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
-    try:
-        with machine(100).executor():
-            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 65_536), hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestGate:
@@ -238,34 +213,6 @@ class TestDeath:
             assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
             source = run(executor, [box.ticket("t1")])
         assert isinstance(source.ended["t1"], dict)
-
-    @pytest.mark.parametrize("word", ["Welcome", "5"])
-    def test_a_worker_that_says_what_is_no_message_fails_its_task_and_is_ended(self, machine: Make, word: str) -> None:
-        box = machine(400)
-        python = box.folder / "python"
-        python.write_text(f'#!/bin/sh\necho {word}\nexec {sys.executable} "$@"\n')
-        python.chmod(0o755)
-        with box.executor() as executor:
-            source = run(executor, [box.ticket("t", python=str(python))])
-            assert box.ledger().view("GPU-0").held == ()
-        assert "killed by signal 9" in str(source.ended["t"])
-
-    def test_a_batch_ends_well_where_the_folder_of_the_leases_vanishes_meanwhile(self, machine: Make) -> None:
-        box = machine(400)
-        hang = box.folder / "hang"
-        hang.touch()
-
-        def vanish() -> None:
-            assert wait_until(lambda: bool(box.lines("run")))
-            shutil.rmtree(box.folder / "runtime")
-            hang.unlink()
-
-        with box.executor() as executor:
-            thread = threading.Thread(target=vanish)
-            thread.start()
-            source = run(executor, [box.ticket("t", hang=str(hang))])
-            thread.join()
-        assert isinstance(source.ended["t"], dict), source.ended
 
     def test_workers_and_leases_end_with_a_parent_that_was_killed(self, machine: Make) -> None:
         box = machine(400)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from dubd.engines.contract import Vram
 from dubd.errors import DubdError
+from dubd.schedule import placing
 from dubd.schedule.admission import Capacity, Card, Start
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Again, Ticket
 from dubd.stages.job import Outcome
-from tests.schedule.cards import Tickets
+from tests.schedule.cards import Tickets, wait_until
 
 
 def ticket(task: str, stage: str = "speak", engine: str | None = "espeak", batch: int = 1) -> Ticket:
@@ -247,3 +251,67 @@ def test_each_ticket_that_could_not_be_run_fails_by_its_own_name() -> None:
         "speak:e": "speak:e",
         "speak:f": "speak:f",
     }
+
+
+class Mute(OneCard):
+    """Its driver does not answer before `answer` is set: to a look, or to what takes a lease."""
+
+    free = True
+
+    def __init__(self, *, look: bool) -> None:
+        super().__init__(1)
+        self.look, self.answer = look, threading.Event()
+        self.closed: list[bool] = []
+
+    def cards(self) -> tuple[Card, ...]:
+        assert not self.look or self.answer.wait(30)
+        return super().cards()
+
+    def reserve(self, start: Start) -> Slot | None:
+        assert start.card is None or self.answer.wait(30)
+        slot = Slot()
+        slot.close = lambda: self.closed.append(start.card is not None)  # type: ignore[method-assign]
+        return slot
+
+
+@pytest.mark.parametrize("look", [True, False], ids=["look", "lease"])
+def test_a_driver_that_does_not_answer_holds_up_what_waits_for_a_card_and_nothing_else(look: bool) -> None:
+    executor = Mute(look=look)
+    scheduler = Scheduler(executor)
+    waits, works = OnCard("a", 1), Chain("b", 3)
+    scheduler.add(waits)
+    scheduler.add(works)
+    while not works.done:
+        scheduler.step(0.05)
+    assert waits.left
+    executor.answer.set()
+    scheduler.run()
+    assert [task for task, _ in waits.ended] == ["a:0"]
+
+
+def test_a_driver_that_does_not_answer_is_told_once_and_does_not_keep_us_from_stopping(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "_LATE", 0.1)
+    scheduler = Scheduler(Mute(look=True))
+    scheduler.add(OnCard("a", 1))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            scheduler.step(0.1)
+    assert sum("not answered" in record.message for record in caplog.records) == 1
+    scheduler.stop()
+    scheduler.run()
+
+
+def test_what_was_reserved_for_a_build_that_was_given_up_meanwhile_is_given_back() -> None:
+    executor = Mute(look=False)
+    scheduler = Scheduler(executor)
+    waits = OnCard("a", 1)
+    scheduler.add(waits)
+    for _ in range(3):
+        scheduler.step(0.1)
+    waits.abandon(OSError("the folder is gone"))
+    scheduler.step(0.1)
+    executor.answer.set()
+    assert wait_until(lambda: executor.closed == [True])
+    assert [task for task, _ in waits.ended] == ["abandoned"]
