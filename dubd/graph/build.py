@@ -82,6 +82,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._control = control
         self._dispatcher = control.task_dispatcher()
         self._ready: dict[str, ExecNode] = {}
+        self._tickets: tuple[Ticket, ...] | None = None  # of those, until they change
         self._running: dict[str, _Run] = {}
         self.failed: list[tuple[str, DubdError]] = []
 
@@ -94,7 +95,11 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
 
     def ready(self) -> Sequence[Ticket]:
         """Tickets of the tasks that could start now."""
-        return [] if self._stop_running else [node.task.meta["ticket"] for node in self._ready.values()]
+        if self._stop_running:
+            return ()
+        if self._tickets is None:
+            self._tickets = tuple(node.task.meta["ticket"] for node in self._ready.values())
+        return self._tickets
 
     @property
     def done(self) -> bool:
@@ -103,7 +108,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
 
     def begin(self, task: str, unable: DubdError | None = None) -> Ticket | None:
         """Stamp the inputs, drop the record, make the outputs private; or fail at once where that is known."""
-        node = self._ready.pop(task)
+        node, self._tickets = self._ready.pop(task), None
         state = self._state(task)
         ticket: Ticket = node.task.meta["ticket"]
         status = self.dep_manager.get_status(node.task, self._dispatcher.tasks, get_log=True)
@@ -168,7 +173,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         """Drop what the task wrote and queue it before the others; nothing is told, since nothing has ended."""
         if run := self._running.pop(task, None):
             discard(run.temporary)
-            self._ready = {task: run.node, **self._ready}
+            self._ready, self._tickets = {task: run.node, **self._ready}, None
 
     def stop(self) -> None:
         """Begin nothing more; what runs may end."""
@@ -210,7 +215,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
                 self.process_task_result(node, None)
             else:
                 self._ready[node.task.name] = node
-                node = None
+                node = self._tickets = None
 
     def _skipped(self, node: ExecNode) -> None:
         task = node.task

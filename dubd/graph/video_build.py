@@ -78,7 +78,7 @@ class VideoBuild:
 
     def ready(self) -> Sequence[Ticket]:
         """See `Source`."""
-        return self._build.ready() if self._build else []
+        return self._build.ready() if self._build else ()
 
     @property
     def done(self) -> bool:

@@ -46,6 +46,7 @@ class _Build:
 
     number: int
     source: Source
+    ready: Sequence[Ticket] = ()  # as the source told it last
     waiting: dict[str, Waiting] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)  # a task that is run again has the place that it had
 
@@ -144,7 +145,10 @@ class Scheduler:
 
     def _look(self, build: _Build, now: float) -> None:
         """Bring the waitlist up to what a build has ready."""
-        ready = {ticket.task: ticket for ticket in _guarded(build.source, build.source.ready) or ()}
+        told = _guarded(build.source, build.source.ready) or ()
+        if told is build.ready:
+            return
+        build.ready, ready = told, {ticket.task: ticket for ticket in told}
         self._drop(build, build.waiting.keys() - ready.keys())
         for task, ticket in ready.items():
             if task not in build.waiting:

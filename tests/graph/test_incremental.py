@@ -301,3 +301,19 @@ def test_the_state_moves_with_the_workspace(desk: Desk, tmp_path: Path) -> None:
 def test_a_build_holds_the_lock_of_its_video(desk: Desk) -> None:
     with VideoBuild(desk.claim(), desk.events.append), pytest.raises(DubdError, match="is being built by process"):
         VideoBuild(desk.claim(), desk.events.append)
+
+
+def test_what_is_ready_is_told_anew_only_where_it_has_changed(desk: Desk) -> None:
+    with VideoBuild(desk.claim(), desk.events.append) as build:
+        (plan,) = first = build.ready()
+        assert build.ready() is first
+        build.begin(plan.task)
+        assert build.ready() == ()
+        build.again(plan.task)
+        assert build.ready() == (plan,)
+        ticket = build.begin(plan.task)
+        assert ticket
+        build.finish(plan.task, desk.stand.one(ticket), 0.0)
+        assert [ticket.stage for ticket in build.ready()] == ["extract", "extract"]
+        build.stop()
+        assert build.ready() == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -174,6 +174,29 @@ def test_a_task_that_is_to_be_run_again_keeps_its_place_and_has_not_ended() -> N
     scheduler.run()
     assert executor.tasks == ["a:0", "a:0", "a:1", "b:0"]
     assert [task for task, _ in chains[0].ended] == ["a:0", "a:1"]
+
+
+def test_tickets_that_wait_are_looked_at_once_and_not_with_every_turn() -> None:
+    class Counted(list[Ticket]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[Ticket]:
+            self.looks += 1
+            return super().__iter__()
+
+    class Patient(OnCard):
+        def __init__(self) -> None:
+            super().__init__("a", 1)
+            self.told = Counted(self.left)
+
+        def ready(self) -> Sequence[Ticket]:
+            return self.told
+
+    scheduler, waits = Scheduler(OneCard(1)), Patient()
+    scheduler.add(waits)
+    for _ in range(5):
+        scheduler.step(0.01)
+    assert waits.told.looks == 1
 
 
 class OneCard(Counting):
