@@ -37,8 +37,8 @@ class Estimates:
         if ticket.vram is None:
             return 0
         batch = min(batch, self.limit(ticket))
-        names = {name for name, _ in cards} or {""}
-        estimate = ticket.budget or max(self._likely(ticket, batch, name) for name in names)
+        largest = dict(sorted(cards)) or {"": 0}
+        estimate = ticket.budget or max(self._likely(ticket, batch, name, most) for name, most in largest.items())
         return max(estimate, self._grown.get(ticket.kind, 0))
 
     def items(self, ticket: Ticket, mib: int, cards: Cards) -> int:
@@ -71,14 +71,18 @@ class Estimates:
             remedy = "use a smaller model or precision, or device: cpu"
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy)
 
-    def _likely(self, ticket: Ticket, batch: int, card: str) -> int:
-        """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did."""
+    def _likely(self, ticket: Ticket, batch: int, card: str, largest: int) -> int:
+        """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did.
+
+        An engine without a cap may have taken more than the card's `largest` lease (0: none is known). It worked, so
+        that much is enough.
+        """
         assert ticket.vram is not None
         measured = self._peaks.of(card, ticket)
         most = min([peak.mib for size, peak in measured.items() if size >= batch and peak.full >= SURE], default=None)
         least = max([peak.mib for size, peak in measured.items() if size <= batch], default=0)
         declared = ticket.vram.at(batch)
-        return max(least, declared if most is None else min(declared, most))
+        return max(min(least, largest or least), declared if most is None else min(declared, most))
 
 
 def gib(mib: int) -> str:

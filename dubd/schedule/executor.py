@@ -258,7 +258,9 @@ class LocalExecutor(Executor):
                 answers += [_on(seat, outcome) for outcome in answer]
                 self._hung.difference_update(ticket.task for ticket in part)
                 if seat and worker.alive:
-                    self._estimates.learn(first, seat.device.name, items, seat.peak, full=len(part) >= items)
+                    seat.items = max(seat.items, items)
+                    full = len(part) >= seat.items
+                    self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full)
             elif isinstance(answer, Hung):
                 answers += [self._hang(ticket, answer.seconds) for ticket in part]
             else:

@@ -50,6 +50,14 @@ class TestNeed:
         estimates.learn(ticket(), "A100", 4, 1450, full=True)
         assert [estimates.need(ticket(), n, CARDS) for n in (1, 4, 5)] == [1450, 1450, 1900]
 
+    def test_more_than_the_card_can_lease_is_no_reason_to_refuse_what_has_worked(self, peaks: Peaks) -> None:
+        estimates = Estimates(peaks)
+        estimates.learn(ticket(), "A100", 2, 4300, full=True)
+        assert [estimates.need(ticket(), n, CARDS) for n in (1, 2, 8)] == [1500, 4000, 4000]
+        estimates.learn(ticket(), "T4", 2, 1900, full=True)
+        assert estimates.need(ticket(), 2, [("T4", 1800), ("A100", 3000)]) == 3000
+        assert estimates.need(ticket(), 2, [("T4", 1500)]) == 1600  # declared
+
     def test_another_card_precision_revision_or_parameter_is_measured_for_itself(self, peaks: Peaks) -> None:
         estimates = Estimates(peaks)
         estimates.learn(ticket(), "A100", 1, 3000, full=True)

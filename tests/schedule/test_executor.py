@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -11,11 +12,13 @@ import threading
 import time
 import venv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubd.engines import registry
+from dubd.engines.contract import Vram
 from dubd.errors import DubdError
 from dubd.schedule import workers
 from dubd.schedule.scheduler import Scheduler
@@ -320,6 +323,15 @@ class TestMeasured:
             assert [held.mib for held in box.ledger().view("GPU-0").held] == [120]
         assert before
         assert len(box.lines("over")) == before
+
+    def test_a_peak_is_of_the_largest_batch_that_its_worker_ran(self, machine: Make) -> None:
+        box = machine(400)
+        tickets = [box.ticket(f"t{n}", batch=4, per_item=12) for n in range(12)]
+        with box.executor() as executor:  # CUDA takes 20 more than the engine thinks: 128 in a lease of 120
+            run(executor, [replace(ticket, vram=Vram(40, 10, 40)) for ticket in tickets])
+        (row,) = json.loads((box.folder / "one" / ".cache" / "peaks.json").read_text())
+        assert row["peaks"] == {"4": [128, 1]}
+        assert [line.split()[-1] for line in box.lines("run")] == ["4", "3", "3", "3"]
 
 
 def test_another_interpreter_runs_the_engine_without_our_libraries(
