@@ -128,6 +128,14 @@ class Engine(ABC, Generic[Item, Made]):
         """The most MiB of the GPU it has held so far, without the context; None: as PyTorch tells, if it is in use."""
         return None
 
+    def held(self) -> int | None:
+        """MiB of the GPU, without the context, that it holds now and keeps throughout the next call.
+
+        None: as PyTorch tells, if it is in use. Where it is not and the driver does not tell use by process (in a
+        container, on a MIG instance), an engine that does not answer has its memory counted twice while it lives.
+        """
+        return None
+
 
 # What goes in and out, stage by stage. Seconds are relative to the item unless said otherwise.
 
