@@ -16,7 +16,7 @@ from dubd.errors import DubdError, Exit
 from dubd.schedule.admission import Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, gib
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
-from dubd.schedule.ledger import Ledger
+from dubd.schedule.ledger import LAG, Ledger
 from dubd.schedule.peaks import Peaks
 from dubd.schedule.process import Full, Heard, Hung, Worker
 from dubd.schedule.runtime import runtime
@@ -278,12 +278,25 @@ class LocalExecutor(Executor):
 
     def _out(self, part: Sequence[Ticket], items: int, seat: Seat | None, full: Full) -> list[Outcome | Again]:
         """One step down the ladder for the whole part: its first ticket speaks for it."""
+        if seat and self._eaten(seat):
+            log.warning("%s: other programs took of its lease: %s", part[0].task, full.said)
+            return [Again(f"{full.said}; other programs took of its {seat.mib} MiB")] * len(part)
         mib = seat.mib if seat else None
         answer = self._estimates.ran_out(part[0], 1 if full.loading else items, mib, full.said, self._known)
         if isinstance(answer, Again):
             log.warning("%s: %s", part[0].task, answer.reason)
             return [answer] * len(part)
         return [answer, *[Again("the task before it ran out of memory")] * (len(part) - 1)]
+
+    def _eaten(self, seat: Seat) -> bool:
+        """Whether others use what a worker that has ended was promised: then the estimate is not to blame."""
+        ledger, then = self._open(), time.monotonic()
+        try:
+            view = ledger.watch(seat.device.uuid, seat.mib, LAG)  # its own memory still shows for a moment
+        except GpuError:
+            return False
+        promised = sum(max(held.mib, held.allocated) for held in view.held if held.since < then)
+        return view.foreign + promised + seat.mib > view.largest
 
     def _hang(self, ticket: Ticket, seconds: float) -> Outcome | Again:
         if ticket.task not in self._hung:

@@ -21,6 +21,7 @@ from dubd.engines import registry
 from dubd.engines.contract import Vram
 from dubd.errors import DubdError
 from dubd.schedule import workers
+from dubd.schedule.ledger import MARGIN
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.simulated import Allocation
 from tests.schedule.cards import Machine, Tickets, run, wait_until
@@ -290,6 +291,28 @@ class TestOutOfMemory:
             source = run(executor, [small])
         assert isinstance(source.ended["t"], dict), source.ended
         assert [int(line.rpartition(" ")[2]) for line in box.lines("over")] == [50]
+
+    def test_what_other_programs_took_of_a_lease_changes_no_estimate(
+        self, machine: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dubd.schedule.executor.LAG", 0.3)  # what has gone by then may have been its own
+        box = machine(100)
+        hang = box.folder / "hang"
+        hang.touch()
+        tickets = [box.ticket(f"t{number}", batch=4, hang=str(hang)) for number in range(4)]  # all of the card
+        with box.executor() as executor:
+            source = Tickets([])
+            thread = threading.Thread(target=lambda: source.ended.update(run(executor, tickets).ended))
+            thread.start()
+            assert wait_until(lambda: bool(box.lines("run")))
+            foreign = Allocation(box.cards, "GPU-0", MARGIN + 40, pid=1)  # while a call goes on
+            hang.unlink()
+            assert wait_until(lambda: bool(box.lines("card")))
+            time.sleep(1.0)
+            foreign.close()
+            thread.join()
+        assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
+        assert [line.split(maxsplit=1)[1] for line in box.lines("run")] == ["run 4 of 4"] * 2
 
     def test_where_the_card_itself_is_too_small_the_task_fails_with_both_numbers(self, machine: Make) -> None:
         box = machine(1024)
