@@ -64,13 +64,16 @@ class Room:
     def items(self, per_item: float, fixed: float) -> int:
         """How many items of `per_item` MiB fit beside `fixed` MiB (model and context): 1 to `batch`.
 
-        Lip engines ask for each shot, with `per_item` from its frame and face size, so that no size of picture
-        can run out of memory. ValueError where `per_item` is not positive.
+        Lip engines ask for each shot, with `per_item` from its frame and face size: one that does, and whose figures
+        are right, stays within its lease. OutOfMemory where not even one item fits: the lease then grows.
+        ValueError where `per_item` is not positive.
         """
         if per_item <= 0:
             raise ValueError(f"an item takes {per_item} MiB")
         if self.mib is None:
             return self.batch
+        if fixed + per_item > self.mib:
+            raise OutOfMemory(f"one item takes {fixed + per_item:.0f} MiB, the lease is {self.mib}")
         return max(1, min(self.batch, math.floor((self.mib - fixed) / per_item)))
 
 
