@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from dubd.errors import DubdError, Exit
-from dubd.schedule.admission import Capacity, Card, Seated, Start
+from dubd.schedule.admission import PATIENCE, Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, gib
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
 from dubd.schedule.ledger import LAG, Ledger
@@ -101,9 +101,14 @@ class _Coming:
 class LocalExecutor(Executor):
     """Worker processes on this machine. The driver is asked nothing before a ticket wants a card."""
 
-    def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
-        """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
-        self._yield_after = yield_after
+    def __init__(
+        self, logs: Path, slots: int | None = None, yield_after: float = _YIELD, patience: float = PATIENCE
+    ) -> None:
+        """Seconds for which another dubd process that wants a card is kept waiting.
+
+        `yield_after`: by a warm worker without work there; `patience`: by any.
+        """
+        self._yield_after, self._patience = yield_after, patience
         self._slots = slots or len(os.sched_getaffinity(0))
         self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
         self._estimates = Estimates(Peaks(logs.parent / ".cache" / "peaks.json"))
@@ -113,6 +118,7 @@ class LocalExecutor(Executor):
         self._wanted: Wanted | None = None
         self._known: Cards = ()
         self._coming: dict[str, _Coming] = {}
+        self._room: dict[str, int] = {}  # by card, MiB that no other program has
         self._lost: set[str] = set()
         self._hung: set[str] = set()  # tasks whose worker hung once
 
@@ -135,6 +141,7 @@ class LocalExecutor(Executor):
                 if uuid not in self._lost:
                     log.warning("GPU %s (%s) is lost, its tasks wait: %s", device.name, uuid, error)
                 self._lost.add(uuid)
+                self._room.pop(uuid, None)
                 continue
             if uuid in self._lost:
                 log.warning("GPU %s (%s) answers again", device.name, uuid)
@@ -142,6 +149,9 @@ class LocalExecutor(Executor):
             free = view.free
             if coming := self._coming.get(uuid):
                 free = min(view.largest, free + coming.still(free, time.monotonic()))
+            self._room[uuid] = view.largest - view.foreign
+            if claim := self._wanted.claimed(uuid) if self._wanted else 0:
+                free = self._leave(uuid, claim, free, view.free)
             found.append(Card(uuid, view.largest, free, view.loading, *self._pool.seated(uuid)))
         return tuple(found)
 
@@ -167,37 +177,21 @@ class LocalExecutor(Executor):
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy, exit=Exit.RULE)
 
     def want(self, ticket: Ticket) -> None:
-        """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
+        """Ask other dubd processes for room, where no worker of ours will come to this ticket; they have patience."""
         ledger, wanted = self._open(), self._wanted
         devices = [device.uuid for device in ledger.gpu.devices()]
         here = {worker.kind for uuid in devices for part in self._pool.seated(uuid)[:2] for worker in part}
         if wanted and ticket.kind not in here:
-            for uuid in devices:
-                wanted.say(uuid)
+            wanted.wish(ticket.kind, self.need(ticket, 1), {uuid: self._room.get(uuid, 0) for uuid in devices})
 
     def reserve(self, start: Start) -> Slot | None:
         """End the workers in the way, then take an idle worker of this kind, or a lease for a new one."""
         if start.card is None:
             return Slot()
-        ledger, ticket = self._open(), start.batch[0].ticket
-        try:
-            if start.evict:
-                free = ledger.view(start.card).free
-                ended = sum(self._pool.evict(one, start.card) for one in start.evict)
-                self._coming[start.card] = _Coming(ended, free, time.monotonic() + _RETURN)
-            if worker := self._pool.warm(Seated(ticket.kind, start.mib), start.card):
-                return Slot(self._pool, worker)
-            lease = ledger.take(start.card, start.mib, f"{ticket.stage} with {ticket.engine}")
-        except (GpuError, ValueError) as error:  # lost, or smaller than it was: looked at again with the next turn
-            log.warning("no lease for %s: %s", ticket.task, error)
-            return None
-        if lease is None:
-            return None
-        self._coming.pop(start.card, None)
-        device = next(device for device in ledger.gpu.devices() if device.uuid == start.card)
-        items = self._estimates.items(ticket, start.mib, self._known)
-        seat = Seat(lease, device, ledger.gpu, items, ticket.vram.context if ticket.vram else 0)
-        return Slot(self._pool, self._pool.place(ticket, seat))
+        slot = self._seat(start, start.card)
+        if slot and self._wanted:
+            self._wanted.served(start.batch[0].ticket.kind)
+        return slot
 
     def run(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
         """See `Executor`. Errors: OSError where no process can be had."""
@@ -226,7 +220,7 @@ class LocalExecutor(Executor):
             if self._ledger is None:
                 found: Gpu = gpu()
                 folder = runtime()
-                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder)
+                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder, self._patience)
                 threading.Thread(target=self._listen, args=(self._wanted,), name="listen", daemon=True).start()
             return self._ledger
 
@@ -236,6 +230,37 @@ class LocalExecutor(Executor):
             for uuid in self._pool.rested(self._yield_after):
                 if wanted.by_others(uuid):
                     self._pool.close_idle(self._yield_after, uuid)
+
+    def _seat(self, start: Start, card: str) -> Slot | None:
+        ledger, ticket = self._open(), start.batch[0].ticket
+        try:
+            if start.evict:
+                free = ledger.view(card).free
+                ended = sum(self._pool.evict(one, card) for one in start.evict)
+                self._coming[card] = _Coming(ended, free, time.monotonic() + _RETURN)
+            if worker := self._pool.warm(Seated(ticket.kind, start.mib), card):
+                return Slot(self._pool, worker)
+            lease = ledger.take(card, start.mib, f"{ticket.stage} with {ticket.engine}")
+        except (GpuError, ValueError) as error:  # lost, or smaller than it was: looked at again with the next turn
+            log.warning("no lease for %s: %s", ticket.task, error)
+            return None
+        if lease is None:
+            return None
+        self._coming.pop(card, None)
+        device = next(device for device in ledger.gpu.devices() if device.uuid == card)
+        items = self._estimates.items(ticket, start.mib, self._known)
+        seat = Seat(lease, device, ledger.gpu, items, ticket.vram.context if ticket.vram else 0)
+        return Slot(self._pool, self._pool.place(ticket, seat))
+
+    def _leave(self, uuid: str, mib: int, free: int, shown: int) -> int:
+        """End workers that have no batch for another process's `mib` of a card; what is `free` for us beyond that."""
+        ended = 0
+        for worker in self._pool.seated(uuid)[0]:
+            if free + ended < mib:
+                ended += self._pool.evict(worker, uuid)
+        if ended:
+            self._coming[uuid] = _Coming(free + ended - shown, shown, time.monotonic() + _RETURN)
+        return max(0, free + ended - mib)
 
     def _devices(self, ledger: Ledger) -> Sequence[Device]:
         devices = ledger.gpu.devices()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -11,34 +10,18 @@ import sys
 import threading
 import time
 import venv
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubd.engines import registry
-from dubd.engines.contract import Vram
 from dubd.errors import DubdError
 from dubd.schedule import workers
-from dubd.schedule.ledger import MARGIN
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.simulated import Allocation
-from tests.schedule.cards import Machine, Tickets, run, wait_until
+from tests.schedule.cards import Make, Tickets, run, wait_until
 
-Make = Callable[..., Machine]
 BIRTHS = pytest.mark.parametrize("python", [None, sys.executable], ids=["forked", "an interpreter of its own"])
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    def make(*leasable: int) -> Machine:
-        made = Machine(tmp_path, *leasable)
-        for name, value in made.environ().items():
-            monkeypatch.setenv(name, value)
-        return made
-
-    return make
 
 
 def pids(lines: list[str]) -> set[str]:
@@ -292,28 +275,6 @@ class TestOutOfMemory:
         assert isinstance(source.ended["t"], dict), source.ended
         assert [int(line.rpartition(" ")[2]) for line in box.lines("over")] == [50]
 
-    def test_what_other_programs_took_of_a_lease_changes_no_estimate(
-        self, machine: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("dubd.schedule.executor.LAG", 0.3)  # what has gone by then may have been its own
-        box = machine(100)
-        hang = box.folder / "hang"
-        hang.touch()
-        tickets = [box.ticket(f"t{number}", batch=4, hang=str(hang)) for number in range(4)]  # all of the card
-        with box.executor() as executor:
-            source = Tickets([])
-            thread = threading.Thread(target=lambda: source.ended.update(run(executor, tickets).ended))
-            thread.start()
-            assert wait_until(lambda: bool(box.lines("run")))
-            foreign = Allocation(box.cards, "GPU-0", MARGIN + 40, pid=1)  # while a call goes on
-            hang.unlink()
-            assert wait_until(lambda: bool(box.lines("card")))
-            time.sleep(1.0)
-            foreign.close()
-            thread.join()
-        assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
-        assert [line.split(maxsplit=1)[1] for line in box.lines("run")] == ["run 4 of 4"] * 2
-
     def test_where_the_card_itself_is_too_small_the_task_fails_with_both_numbers(self, machine: Make) -> None:
         box = machine(1024)
         with box.executor() as executor:
@@ -346,15 +307,6 @@ class TestMeasured:
             assert [held.mib for held in box.ledger().view("GPU-0").held] == [120]
         assert before
         assert len(box.lines("over")) == before
-
-    def test_a_peak_is_of_the_largest_batch_that_its_worker_ran(self, machine: Make) -> None:
-        box = machine(400)
-        tickets = [box.ticket(f"t{n}", batch=4, per_item=12) for n in range(12)]
-        with box.executor() as executor:  # CUDA takes 20 more than the engine thinks: 128 in a lease of 120
-            run(executor, [replace(ticket, vram=Vram(40, 10, 40)) for ticket in tickets])
-        (row,) = json.loads((box.folder / "one" / ".cache" / "peaks.json").read_text())
-        assert row["peaks"] == {"4": [128, 1]}
-        assert [line.split()[-1] for line in box.lines("run")] == ["4", "3", "3", "3"]
 
 
 def test_another_interpreter_runs_the_engine_without_our_libraries(
