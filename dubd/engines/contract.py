@@ -64,13 +64,16 @@ class Room:
     def items(self, per_item: float, fixed: float) -> int:
         """How many items of `per_item` MiB fit beside `fixed` MiB (model and context): 1 to `batch`.
 
-        Lip engines ask for each shot, with `per_item` from its frame and face size, so that no size of picture
-        can run out of memory. ValueError where `per_item` is not positive.
+        Lip engines ask for each shot, with `per_item` from its frame and face size: one that does, and whose figures
+        are right, stays within its lease. OutOfMemory where not even one item fits: the lease then grows.
+        ValueError where `per_item` is not positive.
         """
         if per_item <= 0:
             raise ValueError(f"an item takes {per_item} MiB")
         if self.mib is None:
             return self.batch
+        if fixed + per_item > self.mib:
+            raise OutOfMemory(f"one item takes {fixed + per_item:.0f} MiB, the lease is {self.mib}")
         return max(1, min(self.batch, math.floor((self.mib - fixed) / per_item)))
 
 
@@ -126,6 +129,14 @@ class Engine(ABC, Generic[Item, Made]):
 
     def peak(self) -> int | None:
         """The most MiB of the GPU it has held so far, without the context; None: as PyTorch tells, if it is in use."""
+        return None
+
+    def held(self) -> int | None:
+        """MiB of the GPU, without the context, that it holds now and keeps throughout the next call.
+
+        None: as PyTorch tells, if it is in use. Where it is not and the driver does not tell use by process (in a
+        container, on a MIG instance), an engine that does not answer has its memory counted twice while it lives.
+        """
         return None
 
 

@@ -2,7 +2,8 @@
 
 The estimate is what the engine declares, corrected by what was measured, or what the rule gives. The ladder: a batch
 that ran out is halved, in a fresh process; at one item the estimate grows by a quarter, up to the largest card; there
-the task fails with both numbers (engine.md 3.3, rules 8 and 9).
+the task fails with both numbers (engine.md 3.3, rules 8 and 9). Its steps are taken back after `STEADY` good batches:
+what was too much for one input need not be for the next thousand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dubd.schedule.peaks import SURE, Peaks
 from dubd.schedule.ticket import Again, Kind, Ticket
 
 GROWTH = 1.25
+STEADY = 50  # full batches in a row: a step that is needed after all then costs a load in fifty batches
 
 Cards = Sequence[tuple[str, int]]
 """The cards there are: a name and the largest lease, in MiB."""
@@ -27,6 +29,7 @@ class Estimates:
         self._peaks = peaks
         self._limits: dict[Kind, int] = {}  # items a call, after a batch ran out of memory
         self._grown: dict[Kind, int] = {}  # MiB, after a single item did
+        self._steady: dict[Kind, int] = {}  # full batches that went well since then
 
     def limit(self, ticket: Ticket) -> int:
         """The most items a call may hold now."""
@@ -37,8 +40,8 @@ class Estimates:
         if ticket.vram is None:
             return 0
         batch = min(batch, self.limit(ticket))
-        names = {name for name, _ in cards} or {""}
-        estimate = ticket.budget or max(self._likely(ticket, batch, name) for name in names)
+        largest = dict(sorted(cards)) or {"": 0}
+        estimate = ticket.budget or max(self._likely(ticket, batch, name, most) for name, most in largest.items())
         return max(estimate, self._grown.get(ticket.kind, 0))
 
     def items(self, ticket: Ticket, mib: int, cards: Cards) -> int:
@@ -50,12 +53,15 @@ class Estimates:
         """A worker for `batch` items a call ended one and has taken `peak` at most so far."""
         if peak > 0:
             self._peaks.learn(card, ticket, batch, peak, full=full)
+        if full and (ticket.kind in self._limits or ticket.kind in self._grown):
+            self._recover(ticket)
 
     def ran_out(self, ticket: Ticket, batch: int, mib: int | None, said: str, cards: Cards) -> Again | DubdError:
         """The card had no room for `ticket` in a lease of `mib` (None: on the CPU) with `batch` items a call.
 
         A `batch` of 1 also stands for a load, which no smaller batch would help.
         """
+        self._steady.pop(ticket.kind, None)
         if batch > 1:
             self._limits[ticket.kind] = min(self.limit(ticket), batch // 2)
             return Again(f"{said}; from now on {self.limit(ticket)} at a time")
@@ -71,14 +77,28 @@ class Estimates:
             remedy = "use a smaller model or precision, or device: cpu"
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy)
 
-    def _likely(self, ticket: Ticket, batch: int, card: str) -> int:
-        """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did."""
+    def _recover(self, ticket: Ticket) -> None:
+        self._steady[ticket.kind] = self._steady.get(ticket.kind, 0) + 1
+        if self._steady[ticket.kind] < STEADY:
+            return
+        del self._steady[ticket.kind]
+        self._grown.pop(ticket.kind, None)
+        limit = 2 * self._limits.pop(ticket.kind, ticket.batch)
+        if limit < ticket.batch:
+            self._limits[ticket.kind] = limit
+
+    def _likely(self, ticket: Ticket, batch: int, card: str, largest: int) -> int:
+        """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did.
+
+        An engine without a cap may have taken more than the card's `largest` lease (0: none is known). It worked, so
+        that much is enough.
+        """
         assert ticket.vram is not None
         measured = self._peaks.of(card, ticket)
         most = min([peak.mib for size, peak in measured.items() if size >= batch and peak.full >= SURE], default=None)
         least = max([peak.mib for size, peak in measured.items() if size <= batch], default=0)
         declared = ticket.vram.at(batch)
-        return max(least, declared if most is None else min(declared, most))
+        return max(min(least, largest or least), declared if most is None else min(declared, most))
 
 
 def gib(mib: int) -> str:

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Protocol
 
 from dubd.errors import DubdError, Exit
-from dubd.schedule.admission import Capacity, Card, Seated, Start
+from dubd.schedule.admission import PATIENCE, Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, gib
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
-from dubd.schedule.ledger import Ledger
+from dubd.schedule.ledger import LAG, Ledger
 from dubd.schedule.peaks import Peaks
 from dubd.schedule.process import Full, Heard, Hung, Worker
 from dubd.schedule.runtime import runtime
@@ -105,9 +105,14 @@ class _Coming:
 class LocalExecutor(Executor):
     """Worker processes on this machine. The driver is asked nothing before a ticket wants a card."""
 
-    def __init__(self, logs: Path, slots: int | None = None, yield_after: float = _YIELD) -> None:
-        """`yield_after`: seconds for which a warm worker is kept from another dubd process that wants its card."""
-        self._yield_after = yield_after
+    def __init__(
+        self, logs: Path, slots: int | None = None, yield_after: float = _YIELD, patience: float = PATIENCE
+    ) -> None:
+        """Seconds for which another dubd process that wants a card is kept waiting.
+
+        `yield_after`: by a warm worker without work there; `patience`: by any.
+        """
+        self._yield_after, self._patience = yield_after, patience
         self._slots = slots or len(os.sched_getaffinity(0))
         self._pool = Pool(logs, limit=_WORKERS_PER_SLOT * self._slots)
         self._estimates = Estimates(Peaks(logs.parent / ".cache" / "peaks.json"))
@@ -120,6 +125,7 @@ class LocalExecutor(Executor):
         self._why: str | None = None
         self._barred: DubdError | None = None  # why no lease can be had before a person mends it
         self._coming: dict[str, _Coming] = {}
+        self._room: dict[str, int] = {}  # by card, MiB that no other program has
         self._lost: set[str] = set()
         self._denied = ""  # why there was no lease, as the log was last told
         self._hung: set[str] = set()  # tasks whose worker hung once
@@ -150,11 +156,15 @@ class LocalExecutor(Executor):
                 view = ledger.view(uuid)
             except (GpuError, OSError) as error:
                 self._lose(f"GPU {device.name} ({uuid})", error)
+                self._room.pop(uuid, None)
                 continue
             self._find(f"GPU {device.name} ({uuid})")
             free = view.free
             if coming := self._coming.get(uuid):
                 free = min(view.largest, free + coming.still(free, time.monotonic()))
+            self._room[uuid] = view.largest - view.foreign
+            if claim := self._wanted.claimed(uuid) if self._wanted else 0:
+                free = self._leave(uuid, claim, free, view.free)
             found.append(Card(uuid, view.largest, free, view.loading, *self._pool.seated(uuid)))
         return tuple(found)
 
@@ -180,29 +190,30 @@ class LocalExecutor(Executor):
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy, exit=Exit.RULE)
 
     def want(self, ticket: Ticket) -> None:
-        """Ask other dubd processes for room, where no worker of ours will come to this ticket."""
-        here = {
-            worker.kind for device in self._devices for part in self._pool.seated(device.uuid)[:2] for worker in part
-        }
+        """Ask other dubd processes for room, where no worker of ours will come to this ticket; they have patience."""
+        devices = [device.uuid for device in self._devices]
+        here = {worker.kind for uuid in devices for part in self._pool.seated(uuid)[:2] for worker in part}
         if self._wanted and ticket.kind not in here:
-            for device in self._devices:
-                self._wanted.say(device.uuid)
+            room = {uuid: self._room.get(uuid, 0) for uuid in devices}
+            self._wanted.wish(ticket.kind, self.need(ticket, 1), room)
 
     def reserve(self, start: Start) -> Slot | None:
         """End the workers in the way, then take an idle worker of this kind, or a lease for a new one."""
         if start.card is None:
             return Slot()
         try:
-            slot = self._reserve(start, start.card, start.batch[0].ticket)
+            slot = self._seat(start, start.card, start.batch[0].ticket)
         except (GpuError, OSError, ValueError) as error:  # lost, or smaller than it was: looked at again next time
             if str(error) != self._denied:
                 log.warning("no lease for %s: %s", start.batch[0].ticket.task, error)
             self._denied = str(error)
             return None
         self._denied = ""
+        if slot and self._wanted:
+            self._wanted.served(start.batch[0].ticket.kind)
         return slot
 
-    def _reserve(self, start: Start, uuid: str, ticket: Ticket) -> Slot | None:
+    def _seat(self, start: Start, uuid: str, ticket: Ticket) -> Slot | None:
         ledger = self._open()
         if start.evict:
             free = ledger.view(uuid).free
@@ -246,7 +257,7 @@ class LocalExecutor(Executor):
             if self._ledger is None:
                 found: Gpu = gpu()
                 folder = runtime()
-                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder)
+                self._ledger, self._wanted = Ledger(folder, found), Wanted(folder, self._patience)
                 threading.Thread(target=self._listen, args=(self._wanted,), name="listen", daemon=True).start()
             return self._ledger
 
@@ -276,6 +287,16 @@ class LocalExecutor(Executor):
             log.warning("%s answers again", what)
         self._lost.discard(what)
 
+    def _leave(self, uuid: str, mib: int, free: int, shown: int) -> int:
+        """End workers that have no batch for another process's `mib` of a card; what is `free` for us beyond that."""
+        ended = 0
+        for worker in self._pool.seated(uuid)[0]:
+            if free + ended < mib:
+                ended += self._pool.evict(worker, uuid)
+        if ended:
+            self._coming[uuid] = _Coming(free + ended - shown, shown, time.monotonic() + _RETURN)
+        return max(0, free + ended - mib)
+
     def _parts(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
         """As many calls as it takes: no more items in one than memory allows, and one that hung before alone."""
         worker, answers = slot.worker, list[Outcome | Again]()
@@ -292,7 +313,9 @@ class LocalExecutor(Executor):
                 answers += [_on(seat, outcome) for outcome in answer]
                 self._hung.difference_update(ticket.task for ticket in part)
                 if seat and worker.alive:
-                    self._estimates.learn(first, seat.device.name, items, seat.peak, full=len(part) >= items)
+                    seat.items = max(seat.items, items)
+                    full = len(part) >= seat.items
+                    self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full)
             elif isinstance(answer, Hung):
                 answers += [self._hang(ticket, answer.seconds) for ticket in part]
             else:
@@ -310,12 +333,25 @@ class LocalExecutor(Executor):
 
     def _out(self, part: Sequence[Ticket], items: int, seat: Seat | None, full: Full) -> list[Outcome | Again]:
         """One step down the ladder for the whole part: its first ticket speaks for it."""
+        if seat and self._eaten(seat):
+            log.warning("%s: other programs took of its lease: %s", part[0].task, full.said)
+            return [Again(f"{full.said}; other programs took of its {seat.mib} MiB")] * len(part)
         mib = seat.mib if seat else None
         answer = self._estimates.ran_out(part[0], 1 if full.loading else items, mib, full.said, self._known)
         if isinstance(answer, Again):
             log.warning("%s: %s", part[0].task, answer.reason)
             return [answer] * len(part)
         return [answer, *[Again("the task before it ran out of memory")] * (len(part) - 1)]
+
+    def _eaten(self, seat: Seat) -> bool:
+        """Whether others use what a worker that has ended was promised: then the estimate is not to blame."""
+        ledger, then = self._open(), time.monotonic()
+        try:
+            view = ledger.watch(seat.device.uuid, seat.mib, LAG)  # its own memory still shows for a moment
+        except GpuError:
+            return False
+        promised = sum(max(held.mib, held.allocated) for held in view.held if held.since < then)
+        return view.foreign + promised + seat.mib > view.largest
 
     def _hang(self, ticket: Ticket, seconds: float) -> Outcome | Again:
         if ticket.task not in self._hung:

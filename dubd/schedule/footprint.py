@@ -41,14 +41,15 @@ def out_of_memory(error: BaseException | None) -> bool:
 def measured(engine: Engine[Any, Any]) -> tuple[int, int] | None:
     """MiB that this process holds on its card now and at most so far, without the context; None where nobody knows.
 
-    The engine's own word, else what PyTorch's allocator has reserved.
+    The engine's own word, else what PyTorch's allocator has reserved; 0 for the one of the two that nobody knows. What
+    is held now must not be too much, so that the most so far does not stand for it.
     """
-    if (own := engine.peak()) is not None:
-        return own, own
+    now, most = engine.held(), engine.peak()
     torch: Any = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    return torch.cuda.memory_reserved() // _MIB, -(-torch.cuda.max_memory_reserved() // _MIB)
+    if torch is not None and torch.cuda.is_initialized():
+        now = torch.cuda.memory_reserved() // _MIB if now is None else now
+        most = -(-torch.cuda.max_memory_reserved() // _MIB) if most is None else most
+    return None if now is None and most is None else (now or 0, most or 0)
 
 
 def keep_within(mib: int) -> None:

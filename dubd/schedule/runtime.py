@@ -20,8 +20,8 @@ def runtime(
     """The folder, made where it is not there.
 
     $DUBD_RUNTIME; else /run/dubd where that can be written (root; the unit's RuntimeDirectory, also for its group);
-    else $XDG_RUNTIME_DIR/dubd; else /tmp/dubd-<uid>. The last two are this user's alone: a DubdError where someone
-    else owns what is there, or may write to it.
+    else /run/user/<uid>/dubd, which a login and cron find alike; else $XDG_RUNTIME_DIR/dubd; else /tmp/dubd-<uid>. The
+    last three are this user's alone: a DubdError where someone else owns what is there, or may write to it.
     """
     if named := environ.get("DUBD_RUNTIME"):
         folder = Path(named)
@@ -35,15 +35,16 @@ def runtime(
     if shared.exists():
         log.warning("%s is not yours to write: GPU leases are not shared with the dubd that runs there", shared)
     user = os.getuid() if uid is None else uid
-    private = environ.get("XDG_RUNTIME_DIR")
-    return _own(Path(private) / "dubd" if private and Path(private).is_dir() else tmp / f"dubd-{user}", user)
+    login, other = run / "user" / str(user), environ.get("XDG_RUNTIME_DIR")
+    if _is_own(login, user):
+        return _own(login / "dubd", user)
+    return _own(Path(other) / "dubd" if other and Path(other).is_dir() else tmp / f"dubd-{user}", user)
 
 
 def _own(folder: Path, user: int) -> Path:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
+    if not _is_own(folder, user):
         raise DubdError(
             "not a folder that only you can write",
             file=folder,
@@ -51,3 +52,11 @@ def _own(folder: Path, user: int) -> Path:
             exit=Exit.WORKSPACE,
         )
     return folder
+
+
+def _is_own(folder: Path, user: int) -> bool:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022

@@ -16,6 +16,7 @@ class Seat:
     def __init__(self, lease: Lease, device: Device, gpu: Gpu, batch: int, context: int) -> None:
         self.device, self.mib, self.batch = device, lease.mib, batch
         self.peak = 0  # MiB with the context, 0 while nobody knows
+        self.items = 0  # the most that a call could hold so far: the peak may be of that one
         self._lease, self._gpu, self._context = lease, gpu, context
 
     def fileno(self) -> int:

@@ -52,7 +52,7 @@ class Allocating(Engine[Sentence, Translation]):
 
     def load(self, device: str, params: Any) -> None:
         self.params, self.device = params, device
-        self.held, self.blocks = 0, list[Any]()
+        self.taken, self.blocks = 0, list[Any]()
         self.take(params.model)
         heavy = [name for name in ("numpy", "cv2", "pydantic") if importlib.util.find_spec(name)]
         self.say(f"load {device} {sys.prefix} {','.join(heavy) or 'nothing'}")
@@ -65,20 +65,23 @@ class Allocating(Engine[Sentence, Translation]):
         made: list[Translation | Exception] = []
         for start in range(0, len(batch), self.room.batch):
             turn = batch[start : start + self.room.batch]
-            self.take(self.params.model + len(turn) * self.params.per_item - self.held)
+            self.take(self.params.model + len(turn) * self.params.per_item - self.taken)
             made += [Translation(sentence.text.upper()) for sentence in turn]
         return made
 
     def peak(self) -> int | None:
-        return self.held if self.device != "cpu" else None
+        return self.taken if self.device != "cpu" else None
+
+    def held(self) -> int | None:
+        return self.peak()
 
     def take(self, mib: int) -> None:
         if mib <= 0 or self.device == "cpu":
             return
         assert self.room.mib is not None
-        if self.held + mib > self.room.mib - self.params.context:
+        if self.taken + mib > self.room.mib - self.params.context:
             self.say(f"over its lease of {self.room.mib}")
-            raise OutOfMemory(f"{self.held} + {mib} MiB in {self.room.mib}")
+            raise OutOfMemory(f"{self.taken} + {mib} MiB in {self.room.mib}")
         try:
             block = Allocation(Path(os.environ["DUBD_SIMULATED_GPUS"]), os.environ["CUDA_VISIBLE_DEVICES"], mib)
         except CardFull as error:
@@ -90,7 +93,7 @@ class Allocating(Engine[Sentence, Translation]):
 
             memory = np.ones(mib * _MIB, dtype=np.uint8)
         self.blocks.append((block, memory))
-        self.held += mib
+        self.taken += mib
 
     def say(self, text: str) -> None:
         """A line of the log that all workers of a test write."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from dubd.engines.contract import Vram
 from dubd.errors import DubdError
+from dubd.schedule.admission import PATIENCE
 from dubd.schedule.executor import LocalExecutor
 from dubd.schedule.gpu import Device, gpu
 from dubd.schedule.ledger import MARGIN, Ledger
@@ -95,8 +96,8 @@ class Machine:
     def ledger(self) -> Ledger:
         return Ledger(self.folder / "runtime", gpu())
 
-    def executor(self, name: str = "one", yield_after: float = 1.0) -> LocalExecutor:
-        return LocalExecutor(self.folder / name / ".log", slots=1, yield_after=yield_after)
+    def executor(self, name: str = "one", yield_after: float = 1.0, patience: float = PATIENCE) -> LocalExecutor:
+        return LocalExecutor(self.folder / name / ".log", slots=1, yield_after=yield_after, patience=patience)
 
     def ticket(self, task: str, *, batch: int = 1, deadline: float | None = None, **more: Any) -> Ticket:
         own = {key: more.pop(key) for key in ("python", "budget", "precision", "parallel") if key in more}

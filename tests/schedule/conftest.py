@@ -1,4 +1,4 @@
-"""A machine with simulated cards for a test."""
+"""What the tests of workers on cards share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-/* Stands for libnvidia-ml.so.1 where there is no card: one device whose conduct is read from $DRIVER at every call.
+/* Stands for libnvidia-ml.so.1 where there is no card: devices whose conduct is read from $DRIVER at every call.
    Enough of nvml.h for dubd/schedule/nvml.py; what is missing here, an old driver would lack too. */
 #include <stdint.h>
 #include <stdio.h>
@@ -20,13 +20,17 @@ static long long conduct(const char *name) {
     if (file) fclose(file);
     return found;
 }
+static int lost(void *device) { return conduct("lost") == (intptr_t)device ? 15 : 0; }
 static int mig(void *device) { return (intptr_t)device >= 100; }
 
 int nvmlInitWithFlags(unsigned flags) { return conduct("init"); }
 int nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(int code) { return code == 15 ? "GPU is lost" : "Unknown Error"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = conduct("cards"); return conduct("fail"); }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = (void *)(intptr_t)(index + 1); return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
+    *device = (void *)(intptr_t)(index + 1);
+    return conduct("barred") == index + 1 ? 4 : lost(*device);
+}
 int nvmlDeviceGetName(void *device, char *name, unsigned size) {
     snprintf(name, size, mig(device) ? "Stand-in MIG 1g.5gb" : "Stand-in");
     return 0;
@@ -39,7 +43,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *memory) {
     if (conduct("v1")) return NOT_SUPPORTED;
     memory->total = (mig(device) ? 5000 : 24000) * MIB, memory->reserved = 300 * MIB;
     memory->used = conduct("used");
-    return conduct("fail");
+    return conduct("fail") ? conduct("fail") : lost(device);
 }
 int nvmlDeviceGetMemoryInfo(void *device, memory_v1 *memory) {
     if (conduct("v1") > 1) return NOT_SUPPORTED;
@@ -53,7 +57,7 @@ int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {
 int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *count) { *count = 7; return 0; }
 int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned index, void **instance) {
     *instance = (void *)(intptr_t)(100 + index);
-    return index % 3 ? NOT_FOUND : 0;
+    return index % 3 || conduct("mig") > 1 ? NOT_FOUND : 0;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, process *list) {
     if (conduct("secret")) return conduct("secret");

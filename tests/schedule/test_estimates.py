@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dubd.engines.contract import Vram
 from dubd.errors import DubdError
-from dubd.schedule.estimates import Estimates
+from dubd.schedule.estimates import STEADY, Estimates
 from dubd.schedule.peaks import Peaks
 from dubd.schedule.ticket import Again, Ticket
 
@@ -49,6 +49,14 @@ class TestNeed:
             assert estimates.need(ticket(), 4, CARDS) == 1800
         estimates.learn(ticket(), "A100", 4, 1450, full=True)
         assert [estimates.need(ticket(), n, CARDS) for n in (1, 4, 5)] == [1450, 1450, 1900]
+
+    def test_more_than_the_card_can_lease_is_no_reason_to_refuse_what_has_worked(self, peaks: Peaks) -> None:
+        estimates = Estimates(peaks)
+        estimates.learn(ticket(), "A100", 2, 4300, full=True)
+        assert [estimates.need(ticket(), n, CARDS) for n in (1, 2, 8)] == [1500, 4000, 4000]
+        estimates.learn(ticket(), "T4", 2, 1900, full=True)
+        assert estimates.need(ticket(), 2, [("T4", 1800), ("A100", 3000)]) == 3000
+        assert estimates.need(ticket(), 2, [("T4", 1500)]) == 1600  # declared
 
     def test_another_card_precision_revision_or_parameter_is_measured_for_itself(self, peaks: Peaks) -> None:
         estimates = Estimates(peaks)
@@ -96,6 +104,28 @@ class TestLadder:
         estimates.ran_out(ticket(), 8, 2200, "no room", CARDS)
         assert estimates.limit(ticket()) == 4
         assert estimates.limit(ticket(precision="fp16")) == 8
+
+    def test_its_steps_are_taken_back_after_many_full_batches(self, peaks: Peaks) -> None:
+        estimates = Estimates(peaks)
+
+        def go_well(times: int, *, full: bool = True) -> None:
+            for _ in range(times):
+                estimates.learn(ticket(), "A100", 1, 0, full=full)
+
+        for batch in (8, 4, 2, 1):
+            estimates.ran_out(ticket(), batch, 1500, "no room", CARDS)
+        assert (estimates.limit(ticket()), estimates.need(ticket(), 1, CARDS)) == (1, 1875)
+        go_well(STEADY - 1)
+        go_well(STEADY, full=False)
+        assert (estimates.limit(ticket()), estimates.need(ticket(), 1, CARDS)) == (1, 1875)
+        go_well(1)
+        assert (estimates.limit(ticket()), estimates.need(ticket(), 1, CARDS)) == (2, 1500)
+        go_well(STEADY - 1)
+        estimates.ran_out(ticket(), 2, 1600, "no room", CARDS)
+        go_well(3 * STEADY - 1)
+        assert estimates.limit(ticket()) == 4
+        go_well(1)
+        assert estimates.limit(ticket()) == 8
 
     def test_on_the_cpu_a_single_item_fails_with_what_was_said(self, peaks: Peaks) -> None:
         one = Ticket("v:x", "speak", "xtts", {}, {}, {}, {}, batch=2)

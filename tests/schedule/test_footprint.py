@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dubd.engines.contract import OutOfMemory
-from dubd.schedule.footprint import out_of_memory
+from dubd.schedule.footprint import measured, out_of_memory
+from tests.schedule.allocating import Allocating
 
 TORCH = """
 class OutOfMemoryError(RuntimeError):
@@ -69,6 +70,28 @@ def test_what_libraries_say_of_a_full_card_is_recognised_as_a_cause_too(error: E
 @pytest.mark.parametrize("error", [None, MemoryError(), ValueError("out of memory of a line"), Wrapped("no")])
 def test_other_errors_are_not(error: Exception | None) -> None:
     assert not out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("held", "peak", "told"),
+    [
+        (3000, 10_000, (3000, 10_000)),
+        (None, 10_000, (0, 10_000)),
+        (3000, None, (3000, 0)),
+        (None, None, None),
+    ],
+)
+def test_the_most_so_far_never_stands_for_what_is_held_now(
+    held: int | None, peak: int | None, told: tuple[int, int] | None
+) -> None:
+    class Telling(Allocating):
+        def held(self) -> int | None:
+            return held
+
+        def peak(self) -> int | None:
+            return peak
+
+    assert measured(Telling()) == told
 
 
 def test_pytorch_is_capped_the_moment_an_engine_imports_it_and_not_imported_before(tmp_path: Path) -> None:

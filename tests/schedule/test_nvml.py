@@ -38,7 +38,8 @@ for conduct, seconds in json.loads(sys.argv[1]):
     devices = [[d.uuid, d.name, d.total] for d in driver.devices()]
     uuid = devices[0][0] if devices else "GPU-1"
     used, processes = answer(driver.used, uuid), answer(driver.processes, uuid)
-    said.append({"devices": devices, "why": driver.why, "used": used, "processes": processes})
+    each = [answer(driver.used, device[0]) for device in devices]
+    said.append({"each": each, "devices": devices, "why": driver.why, "used": used, "processes": processes})
 print(json.dumps(said))
 """
 
@@ -62,9 +63,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def play(library: Path, *scenes: tuple[dict[str, int], float], pids: str = "ours") -> list[dict[str, Any]]:
+def play(
+    library: Path, *scenes: tuple[dict[str, int], float], pids: str = "ours", visible: str | None = None
+) -> list[dict[str, Any]]:
     """What is told in each scene: how the driver conducts itself, and how many seconds after the scene before."""
     environ = {**os.environ, "LD_LIBRARY_PATH": str(library), "DRIVER": str(library / "conduct")}
+    environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        environ["CUDA_VISIBLE_DEVICES"] = visible
     command = [sys.executable, "-c", SCENE, json.dumps(scenes), pids]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -112,6 +118,10 @@ def test_instances_stand_in_place_of_their_card(library: Path) -> None:
     assert one(library, mig=-1)["devices"][0][0] == "GPU-1"
 
 
+def test_a_card_that_waits_for_its_instances_is_no_device(library: Path) -> None:
+    assert one(library, mig=2)["devices"] == []
+
+
 def test_a_device_without_memory_of_its_own_is_none(library: Path) -> None:
     said = one(library, v1=2)
     assert (said["devices"], said["why"]) == ([], "the NVIDIA driver has no device")
@@ -153,3 +163,60 @@ def test_a_device_that_comes_late_is_found_without_a_restart(library: Path) -> N
     none, late = play(library, ({"init": 9}, 0.0), ({"cards": 1}, AGAIN))
     assert (none["devices"], none["why"]) == ([], "Driver Not Loaded")
     assert (late["devices"][0][0], late["why"]) == ("GPU-1", None)
+
+
+LOST = "GpuError: GPU is lost"
+
+
+def test_one_lost_card_takes_no_other_along_and_comes_back(library: Path) -> None:
+    well = {"cards": 2, "used": 500 * MIB}
+    lost = {**well, "lost": 2}
+    before, gone, still, back = play(library, (well, 0.0), (lost, 1.0), (lost, AGAIN), (well, AGAIN))
+    assert before["each"] == back["each"] == [500, 500]
+    assert gone["each"] == still["each"] == [500, LOST]
+    assert gone["devices"] == still["devices"] == before["devices"]
+
+
+@pytest.mark.parametrize("conduct", [{"lost": 1}, {"barred": 1}], ids=["lost", "not permitted"])
+def test_a_fresh_process_has_the_cards_that_can_be_read(library: Path, conduct: dict[str, int]) -> None:
+    said = one(library, "ours", cards=2, used=500 * MIB, **conduct)
+    assert ([device[0] for device in said["devices"]], said["each"]) == (["GPU-2"], [500])
+
+
+def test_where_no_card_can_be_read_it_says_why(library: Path) -> None:
+    said = one(library, lost=1)
+    assert (said["devices"], said["why"]) == ([], "GPU is lost")
+
+
+def test_a_card_that_the_driver_shows_no_more_stays_with_a_fault(library: Path) -> None:
+    two, none, back = play(library, ({"cards": 2}, 0.0), ({"cards": 0}, AGAIN), ({"cards": 2}, AGAIN))
+    assert none["devices"] == back["devices"] == two["devices"]
+    assert none["each"] == ["GpuError: the NVIDIA driver does not show it any more"] * 2
+    assert back["each"] == [0, 0]
+
+
+def test_a_card_that_was_cut_into_instances_is_gone(library: Path) -> None:
+    _, cut = play(library, ({"cards": 1}, 0.0), ({"cards": 1, "mig": 1}, AGAIN))
+    assert [device[0] for device in cut["devices"]] == ["MIG-100", "MIG-103", "MIG-106"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuids"),
+    [
+        ("1", ["GPU-2"]),
+        ("GPU-3,0", ["GPU-1", "GPU-3"]),
+        ("0,9,1", ["GPU-1"]),  # as in CUDA nothing counts after what is not there
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_only_cards_that_cuda_may_see_are_offered(library: Path, visible: str, uuids: list[str]) -> None:
+    (said,) = play(library, ({"cards": 3}, 0.0), visible=visible)
+    assert [device[0] for device in said["devices"]] == uuids
+    assert (said["why"] is None) == bool(uuids)
+
+
+def test_a_card_that_cannot_be_read_keeps_its_number_and_one_that_is_not_ours_has_none(library: Path) -> None:
+    for conduct, uuid in (({"lost": 1}, "GPU-2"), ({"barred": 1}, "GPU-3")):
+        (said,) = play(library, ({"cards": 3, **conduct}, 0.0), visible="1")
+        assert [device[0] for device in said["devices"]] == [uuid]

@@ -49,6 +49,24 @@ def test_the_users_own_where_there_is_no_run_at_all(tmp_path: Path) -> None:
     assert stat.S_IMODE(found.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("variable", [False, True], ids=["cron", "a login"])
+def test_cron_and_a_login_of_a_user_meet(tmp_path: Path, variable: bool) -> None:
+    (tmp_path / "run" / "user" / str(OURS)).mkdir(parents=True)
+    (tmp_path / "run" / "user" / str(OURS)).chmod(0o700)
+    (tmp_path / "run" / "dubd").write_text("")  # not to be used, by root either
+    (tmp_path / "xdg").mkdir()
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "xdg")} if variable else {}
+    assert runtime(environ, run=tmp_path / "run", tmp=tmp_path) == tmp_path / "run" / "user" / str(OURS) / "dubd"
+
+
+def test_a_login_folder_of_someone_else_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run" / "user" / str(OURS)).mkdir(parents=True)
+    (tmp_path / "run" / "user" / str(OURS)).chmod(0o777)
+    (tmp_path / "run" / "dubd").write_text("")  # not to be used, by root either
+    found = runtime({"XDG_RUNTIME_DIR": str(tmp_path)}, run=tmp_path / "run", tmp=tmp_path)
+    assert found == tmp_path / "dubd"
+
+
 @pytest.mark.skipif(OURS == 0, reason="root may write anywhere")
 def test_says_so_where_the_shared_one_is_closed_to_us(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "run" / "dubd").mkdir(parents=True, mode=0o500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,10 @@ class TestAgain:
 
         def correct(ticket: Ticket) -> None:
             if ticket.task.endswith("001/speak") and desk.stand.fail:
+                said = desk.folder / "segments" / "000" / "speech.wav"
+                until = time.monotonic() + 20
+                while not said.exists() and time.monotonic() < until:
+                    time.sleep(0.01)  # or it would be said from the correction at once
                 edit(desk.folder / "segments" / "000" / "translation.json", "corrected")
                 desk.stand.fail.clear()
                 desk.stand.during = lambda _: None

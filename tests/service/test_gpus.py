@@ -127,7 +127,7 @@ def test_a_driver_that_tells_a_fresh_process_of_nothing_does_not_hide_a_device_t
         assert (told["total"], told["promised"]) == (None, 1000)
         assert [lease["what"] for lease in told["leases"]] == ["speak with xtts"]
     waiting = Wanted(box.folder / "runtime")
-    waiting.say("GPU-1")
+    waiting.wish(("speak", "xtts"), 1000, {"GPU-1": 0})
     assert [seen.short for seen in machine().seen] == ["GPU-1"]
     assert machine().seen[0].fault == f"the driver has lost it: {found.why}; tasks wait for it"
     waiting.close()
