@@ -87,7 +87,7 @@ def on_terminal(box: cards.Machine, width: int, *argv: str) -> str:
 
 def test_a_pipe_is_as_wide_as_columns_says(box: cards.Machine) -> None:
     simulate(box.cards, [Device(UUID, "NVIDIA RTX PRO 6000 Blackwell Server Edition", 143156)])
-    assert max(map(len, CliRunner().invoke(app, ["gpu"]).output.splitlines())) > 80
+    assert max(map(len, CliRunner().invoke(app, ["gpu"], env={"COLUMNS": None}).output.splitlines())) > 80
     narrow = CliRunner().invoke(app, ["gpu"], env={"COLUMNS": "80"}).output
     assert max(map(len, narrow.splitlines())) <= 80
     assert "139.3 GiB" in narrow

@@ -95,7 +95,7 @@ def test_warm_workers_are_given_up_after_a_look_at_them_has_failed(
     box = machine(100)
     with box.executor() as executor:
         run(executor, [box.ticket("t")])
-        Wanted(box.folder / "runtime").say("GPU-0")
+        Wanted(box.folder / "runtime").wish(("restore", "another"), 100, {"GPU-0": 100})
         assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
 
 
