@@ -73,12 +73,19 @@ class Room:
         if self.mib is None:
             return self.batch
         if fixed + per_item > self.mib:
-            raise OutOfMemory(f"one item takes {fixed + per_item:.0f} MiB, the lease is {self.mib}")
+            raise OutOfMemory(f"one item takes {fixed + per_item:.0f} MiB, the lease is {self.mib}", alone=True)
         return max(1, min(self.batch, math.floor((self.mib - fixed) / per_item)))
 
 
 class OutOfMemory(Exception):
-    """The device has no room for what was asked of it. An engine may raise it; PyTorch's own is recognised too."""
+    """The device has no room for what was asked of it. An engine may raise it; PyTorch's own is recognised too.
+
+    `alone`: a single item was too much, so that fewer at once would not help.
+    """
+
+    def __init__(self, said: str = "", *, alone: bool = False) -> None:
+        super().__init__(said)
+        self.alone = alone
 
 
 class Engine(ABC, Generic[Item, Made]):

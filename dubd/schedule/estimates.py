@@ -2,14 +2,15 @@
 
 The estimate is what the engine declares, corrected by what was measured, or what the rule gives. The ladder: a batch
 that ran out is halved, in a fresh process; at one item the estimate grows by a quarter, up to the largest card; there
-the task fails with both numbers (engine.md 3.3, rules 8 and 9). Its steps are taken back after `STEADY` good batches:
-what was too much for one input need not be for the next thousand.
+the task fails with both numbers (engine.md 3.3, rules 8 and 9). A lease that ran out is not tried again for as many
+items, in no later process either. Both are taken back after `STEADY` good batches: what was too much for one input need
+not be for the next thousand.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dubd.errors import DubdError
 from dubd.schedule.peaks import SURE, Peaks
@@ -28,7 +29,6 @@ class Estimates:
     def __init__(self, peaks: Peaks) -> None:
         self._peaks = peaks
         self._limits: dict[Kind, int] = {}  # items a call, after a batch ran out of memory
-        self._grown: dict[Kind, int] = {}  # MiB, after a single item did
         self._steady: dict[Kind, int] = {}  # full batches that went well since then
 
     def limit(self, ticket: Ticket) -> int:
@@ -42,38 +42,41 @@ class Estimates:
         batch = min(batch, self.limit(ticket))
         largest = dict(sorted(cards)) or {"": 0}
         estimate = ticket.budget or max(self._likely(ticket, batch, name, most) for name, most in largest.items())
-        return max(estimate, self._grown.get(ticket.kind, 0))
+        return max(estimate, self._beyond(ticket, batch, largest))
 
     def items(self, ticket: Ticket, mib: int, cards: Cards) -> int:
         """How many items a call may hold in a lease of `mib`; at least 1."""
         sizes = range(self.limit(ticket), 1, -1)
         return next((size for size in sizes if self.need(ticket, size, cards) <= mib), 1)
 
-    def learn(self, ticket: Ticket, card: str, batch: int, peak: int, *, full: bool) -> None:
-        """A worker for `batch` items a call ended one and has taken `peak` at most so far."""
+    def learn(self, ticket: Ticket, card: str, batch: int, peak: int, *, full: bool, mib: int) -> None:
+        """A worker for `batch` items a call ended one in a lease of `mib` and has taken `peak` at most so far."""
         if peak > 0:
             self._peaks.learn(card, ticket, batch, peak, full=full)
-        if full and (ticket.kind in self._limits or ticket.kind in self._grown):
+        if full and (ticket.kind in self._limits or self._peaks.any_short(ticket)):
+            self._peaks.sufficed(card, ticket, batch, mib, peak)
             self._recover(ticket)
 
-    def ran_out(self, ticket: Ticket, batch: int, mib: int | None, said: str, cards: Cards) -> Again | DubdError:
-        """The card had no room for `ticket` in a lease of `mib` (None: on the CPU) with `batch` items a call.
+    def ran_out(
+        self, ticket: Ticket, batch: int, lease: tuple[str, int] | None, said: str, cards: Cards
+    ) -> Again | DubdError:
+        """A card had no room for `ticket` in a lease of so many MiB (None: on the CPU) with `batch` items a call.
 
         A `batch` of 1 also stands for a load, which no smaller batch would help.
         """
         self._steady.pop(ticket.kind, None)
+        if lease:
+            self._peaks.fell_short(lease[0], ticket, batch, lease[1])
         if batch > 1:
             self._limits[ticket.kind] = min(self.limit(ticket), batch // 2)
             return Again(f"{said}; from now on {self.limit(ticket)} at a time")
         largest = max((most for _, most in cards), default=0)
-        if mib is not None and mib < largest:
-            more = max(self._grown.get(ticket.kind, 0), min(largest, math.ceil(mib * GROWTH)))
-            self._grown[ticket.kind] = more
-            return Again(f"{said}; {mib} MiB were too little, it is given {more} MiB")
+        if lease and lease[1] < largest:
+            return Again(f"{said}; {lease[1]} MiB were too little, it is given {self.need(ticket, 1, cards)} MiB")
         asked = ticket.budget or (ticket.vram.at(1) if ticket.vram else 0)
         reason, remedy = f"{ticket.engine} ran out of memory: {said}", "use a smaller model"
-        if mib is not None:
-            reason = f"{ticket.engine} asks for {gib(asked)} and ran out of {gib(mib)}, the most of any GPU here"
+        if lease:
+            reason = f"{ticket.engine} asks for {gib(asked)} and ran out of {gib(lease[1])}, the most of any GPU here"
             remedy = "use a smaller model or precision, or device: cpu"
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy)
 
@@ -82,10 +85,20 @@ class Estimates:
         if self._steady[ticket.kind] < STEADY:
             return
         del self._steady[ticket.kind]
-        self._grown.pop(ticket.kind, None)
         limit = 2 * self._limits.pop(ticket.kind, ticket.batch)
         if limit < ticket.batch:
             self._limits[ticket.kind] = limit
+        self._peaks.forget(ticket, limit)
+
+    def _beyond(self, ticket: Ticket, batch: int, largest: Mapping[str, int]) -> int:
+        """A quarter more than what ran out with as many items or fewer; for a single one no more than there is."""
+        most, beyond = max(largest.values()), 0
+        for name in largest:
+            for size, mib in self._peaks.short(name, ticket).items():
+                if size <= batch:
+                    more = math.ceil(mib * GROWTH)
+                    beyond = max(beyond, more if size > 1 else min(most, more))
+        return beyond
 
     def _likely(self, ticket: Ticket, batch: int, card: str, largest: int) -> int:
         """Declared, but no more than larger batches took for sure, and no less than equal or smaller ones did.

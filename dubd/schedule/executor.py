@@ -315,7 +315,7 @@ class LocalExecutor(Executor):
                 if seat and worker.alive:
                     seat.items = max(seat.items, items)
                     full = len(part) >= seat.items
-                    self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full)
+                    self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full, mib=seat.mib)
             elif isinstance(answer, Hung):
                 answers += [self._hang(ticket, answer.seconds) for ticket in part]
             else:
@@ -336,8 +336,9 @@ class LocalExecutor(Executor):
         if seat and self._eaten(seat):
             log.warning("%s: other programs took of its lease: %s", part[0].task, full.said)
             return [Again(f"{full.said}; other programs took of its {seat.mib} MiB")] * len(part)
-        mib = seat.mib if seat else None
-        answer = self._estimates.ran_out(part[0], 1 if full.loading else items, mib, full.said, self._known)
+        lease = (seat.device.name, seat.mib) if seat else None
+        items = 1 if full.loading else min(items, full.items or items)
+        answer = self._estimates.ran_out(part[0], items, lease, full.said, self._known)
         if isinstance(answer, Again):
             log.warning("%s: %s", part[0].task, answer.reason)
             return [answer] * len(part)

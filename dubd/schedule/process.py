@@ -37,6 +37,7 @@ class Full:
 
     said: str
     loading: bool
+    items: int | None = None  # the most that were in its memory at once, where it knows
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,8 @@ class Worker:
             return [self._broken] * len(tickets)
         code = self._process.wait()
         if code == footprint.EXIT:
-            return Full(str((last or {}).get("full", "out of memory")), loading)
+            last = last or {}
+            return Full(str(last.get("full", "out of memory")), loading, last.get("items"))
         return [self._death(ticket, code) for ticket in tickets]
 
     def _death(self, ticket: Ticket, code: int) -> DubdError:

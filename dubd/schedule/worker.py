@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from dubd.engines import registry
-from dubd.engines.contract import Engine, Room
+from dubd.engines.contract import Engine, OutOfMemory, Room, Shot
 from dubd.errors import DubdError
 from dubd.schedule.footprint import EXIT, keep_within, measured, out_of_memory
 from dubd.stages.job import Job, Outcome
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         return
     except Exception as error:
         if out_of_memory(error):
-            _full(pipe, error)
+            _full(pipe, error, 1)
         log.exception("loading %s", engine_name)
         reason = f"the engine {engine_name!r} did not load: {type(error).__name__}: {error}"
         _say(pipe, {"broken": DubdError(reason, stage=stage).to_json()})
@@ -92,26 +92,32 @@ def _load(stage: str, name: str, first: Mapping[str, Any], pipe: IO[str]) -> Eng
 
 def _watch(engine: Engine[Any, Any], pipe: IO[str]) -> None:
     """End the process at once where the card has no room: whoever caught the error would keep the memory alive."""
-    run = engine.run
+    run, most = engine.run, 0
 
     def watched(batch: Sequence[Any]) -> list[Any]:
+        nonlocal most
+        # A shot's items are its frames, and what an earlier call took may still be held.
+        room = engine.room.batch
+        most = max(most, room if any(isinstance(item, Shot) for item in batch) else min(len(batch), room))
         try:
             made = run(batch)
         except Exception as error:
             if out_of_memory(error):
-                _full(pipe, error)
+                _full(pipe, error, most)
             raise
         for one in made:
             if isinstance(one, Exception) and out_of_memory(one):
-                _full(pipe, one)
+                _full(pipe, one, most)
         return made
 
     engine.run = watched  # type: ignore[method-assign]
 
 
-def _full(pipe: IO[str], error: Exception) -> NoReturn:
+def _full(pipe: IO[str], error: Exception, items: int) -> NoReturn:
     log.exception("no room on the card", exc_info=error)
-    _say(pipe, {"full": f"{type(error).__name__}: {error}"})
+    if isinstance(error, OutOfMemory) and error.alone:
+        items = 1
+    _say(pipe, {"full": f"{type(error).__name__}: {error}", "items": items})
     os._exit(EXIT)
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,6 +266,18 @@ class TestOutOfMemory:
         assert leases == [100, 80, 70, 88, 110]  # batches of 4, 2 and 1; then a quarter more each time, up to 138
         assert len(pids(box.lines("over"))) == 5  # each time in a fresh process
         assert not box.lines("card")
+
+    def test_a_single_item_of_a_larger_batch_is_given_more_at_once_and_the_next_process_knows(
+        self, machine: Make
+    ) -> None:
+        box = machine(400)
+        more: dict[str, Any] = {"batch": 8, "model": 50, "declared": 5, "per_item": 50, "context": 30}
+        for name in ("t", "u"):
+            with box.executor() as executor:
+                source = run(executor, [box.ticket(name, **more)])
+            assert isinstance(source.ended[name], dict), source.ended
+        assert [int(line.rpartition(" ")[2]) for line in box.lines("over")] == [120]
+        assert len(box.lines("load")) == 3
 
     def test_a_load_that_runs_out_is_given_more(self, machine: Make) -> None:
         box = machine(400)

@@ -34,6 +34,18 @@ def test_the_most_that_was_seen_is_kept_for_the_next_run(tmp_path: Path) -> None
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["peaks.json", "peaks.lock"]
 
 
+def test_a_lease_that_ran_out_is_kept_beside_what_was_measured_until_it_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "peaks.json"
+    one, other = Peaks(path), Peaks(path)
+    one.fell_short("A100", TICKET, 4, 1200)
+    other.learn("A100", TICKET, 1, 600, full=True)
+    assert Peaks(path).short("A100", TICKET) == other.short("A100", TICKET) == {4: 1200}
+    other.sufficed("A100", TICKET, 4, 1100, 0)
+    one.learn("A100", TICKET, 1, 700, full=True)
+    assert one.short("A100", TICKET) == {}
+    assert Peaks(path).of("A100", TICKET) == {1: Peak(700, 1)}
+
+
 def test_processes_that_write_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     path = tmp_path / "peaks.json"
     root = Path(__file__).parents[2]
