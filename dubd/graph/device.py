@@ -50,6 +50,9 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
         return ("device", f"{rule.engine} cannot use a GPU", "remove it") if rule.device == "gpu" else None
     if rule.device == "cpu":
         return None
+    if rule.vram and rule.vram < (least := declared.at(1)):  # it would run out, load after load
+        reason = f"vram: {rule.vram} MiB is less than {rule.engine} needs for its model and one item, {least} MiB"
+        return "vram", reason, "give it more, or leave vram: out: it is then what the engine declares, or was measured"
     machine = gpu()
     if why := machine.why:
         reason, remedy = f"{rule.engine} asks for a GPU, but there is none here: {why}", "use device: auto, or cpu"

@@ -52,14 +52,21 @@ class TestRule:
         assert "talk.yaml:3: speak: heavy asks for 5.0 GiB; the largest GPU here has 4.0; " in line
 
     def test_amounts_that_differ_by_little_are_told_in_mib(self, cards: Path, tmp_path: Path) -> None:
-        put(cards, 4)
-        (line,) = faults(tmp_path, "engine: heavy, vram: 4097")
-        assert "heavy asks for 4097 MiB; the largest GPU here has 4096 MiB; " in line
+        put(cards, 5.5)
+        (line,) = faults(tmp_path, "engine: heavy, vram: 5633")
+        assert "heavy asks for 5633 MiB; the largest GPU here has 5632 MiB; " in line
 
     def test_what_the_rule_gives_goes_before_what_the_engine_declares(self, cards: Path, tmp_path: Path) -> None:
-        put(cards, 4)
-        assert faults(tmp_path, "engine: heavy, vram: 3 GiB") == []
+        put(cards, 5.5)
+        assert faults(tmp_path, "engine: heavy, vram: 5.5 GiB") == []
         assert "heavy asks for 6.0 GiB" in faults(tmp_path, "engine: heavy, vram: 6 GiB")[0]
+
+    def test_less_than_the_model_and_one_item_is_refused_with_both_numbers(self, cards: Path, tmp_path: Path) -> None:
+        put(cards, 8)
+        (line,) = faults(tmp_path, "engine: heavy, vram: 5119")
+        assert ":3: speak: vram: 5119 MiB is less than heavy needs for its model and one item, 5120 MiB" in line
+        assert faults(tmp_path, "engine: heavy, vram: 5120") == []
+        assert faults(tmp_path, "engine: heavy, vram: 5119, device: cpu") == []
 
     def test_a_precision_that_fits_is_taken(self, cards: Path, tmp_path: Path) -> None:
         put(cards, 4)
