@@ -18,7 +18,7 @@ from dubd.schedule.estimates import Cards, Estimates, gib
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
 from dubd.schedule.ledger import LAG, Ledger
 from dubd.schedule.peaks import Peaks
-from dubd.schedule.process import Full, Heard, Hung, Worker
+from dubd.schedule.process import Full, Heard, Hung, Killed, Worker, died
 from dubd.schedule.runtime import runtime
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Again, Kind, Ticket
@@ -128,7 +128,7 @@ class LocalExecutor(Executor):
         self._room: dict[str, int] = {}  # by card, MiB that no other program has
         self._lost: set[str] = set()
         self._denied = ""  # why there was no lease, as the log was last told
-        self._hung: set[str] = set()  # tasks whose worker hung once
+        self._lone: set[str] = set()  # tasks whose worker hung or was killed once: the next time they run alone
 
     def capacity(self) -> Capacity:
         """CPU slots: the processors this process may use, or what was asked for."""
@@ -298,7 +298,7 @@ class LocalExecutor(Executor):
         return max(0, free + ended - mib)
 
     def _parts(self, slot: Slot, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome | Again]:
-        """As many calls as it takes: no more items in one than memory allows, and one that hung before alone."""
+        """As many calls as it takes: no more items in one than memory allows, and one that lost a worker alone."""
         worker, answers = slot.worker, list[Outcome | Again]()
         assert worker is not None
         seat = worker.seat
@@ -311,13 +311,13 @@ class LocalExecutor(Executor):
             answer = worker.run(part, _shifted(heard, begin), items)
             if isinstance(answer, list):
                 answers += [_on(seat, outcome) for outcome in answer]
-                self._hung.difference_update(ticket.task for ticket in part)
+                self._lone.difference_update(ticket.task for ticket in part)
                 if seat and worker.alive:
                     seat.items = max(seat.items, items)
                     full = len(part) >= seat.items
                     self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full, mib=seat.mib)
-            elif isinstance(answer, Hung):
-                answers += [self._hang(ticket, answer.seconds) for ticket in part]
+            elif isinstance(answer, Hung | Killed):
+                answers += [self._once_more(ticket, answer) for ticket in part]
             else:
                 answers += self._out(part, items, seat, answer)
             if not worker.alive:
@@ -326,9 +326,9 @@ class LocalExecutor(Executor):
         return answers
 
     def _part(self, tickets: Sequence[Ticket], items: int) -> Sequence[Ticket]:
-        if tickets[0].task in self._hung:
+        if tickets[0].task in self._lone:
             return tickets[:1]
-        calm = next((index for index, ticket in enumerate(tickets) if ticket.task in self._hung), len(tickets))
+        calm = next((index for index, ticket in enumerate(tickets) if ticket.task in self._lone), len(tickets))
         return tickets[: min(calm, items)]
 
     def _out(self, part: Sequence[Ticket], items: int, seat: Seat | None, full: Full) -> list[Outcome | Again]:
@@ -354,14 +354,17 @@ class LocalExecutor(Executor):
         promised = sum(max(held.mib, held.allocated) for held in view.held if held.since < then)
         return view.foreign + promised + seat.mib > view.largest
 
-    def _hang(self, ticket: Ticket, seconds: float) -> Outcome | Again:
-        if ticket.task not in self._hung:
-            self._hung.add(ticket.task)
-            log.warning("%s: no word for %g s; its worker was killed, it is tried once more", ticket.task, seconds)
-            return Again(f"no word for {seconds:g} s")
-        self._hung.discard(ticket.task)
+    def _once_more(self, ticket: Ticket, lost: Hung | Killed) -> Outcome | Again:
+        if ticket.task not in self._lone and not self._closed.is_set():  # `close` kills workers too
+            self._lone.add(ticket.task)
+            why = f"no word for {lost.seconds:g} s" if isinstance(lost, Hung) else f"killed by signal {lost.signal}"
+            log.warning("%s: its worker is lost, it is tried once more: %s", ticket.task, why)
+            return Again(why)
+        self._lone.discard(ticket.task)
+        if isinstance(lost, Killed):
+            return died(ticket, f"was killed by signal {lost.signal}, the second one in a row")
         return DubdError(
-            f"{ticket.engine or ticket.stage} said nothing for {seconds:g} s, twice, and was killed",
+            f"{ticket.engine or ticket.stage} said nothing for {lost.seconds:g} s, twice, and was killed",
             file=ticket.task,
             stage=ticket.stage,
             remedy="see the log in the workspace's .log folder; deadline: gives the stage more seconds",

@@ -47,6 +47,16 @@ class Hung:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Killed:
+    """In place of outcomes: a signal ended the worker, of the kernel short of memory, or of a person."""
+
+    signal: int
+
+
+Answer = list[Outcome] | Full | Hung | Killed
+
+
 class Worker:
     """One process with one engine loaded. `run` blocks, so each busy worker has a thread of its own."""
 
@@ -102,8 +112,8 @@ class Worker:
         """Whether there is, or was, a process."""
         return self._process is not None
 
-    def run(self, tickets: Sequence[Ticket], heard: Heard, items: int | None = None) -> list[Outcome] | Full | Hung:
-        """One outcome per ticket, in order; a worker that dies fails its batch, and only that.
+    def run(self, tickets: Sequence[Ticket], heard: Heard, items: int | None = None) -> Answer:
+        """One outcome per ticket, in order; a worker that dies takes its batch along, and only that.
 
         `items` is the most that the engine may do at once, the ticket's batch if it is left out. The worker counts
         as hung where it says nothing, no progress either, for the sum of the tickets' deadlines.
@@ -197,7 +207,7 @@ class Worker:
         line, _, self._said = self._said.partition(b"\n")
         return line
 
-    def _ended(self, tickets: Sequence[Ticket], last: dict[str, Any] | None, *, loading: bool) -> list[Outcome] | Full:
+    def _ended(self, tickets: Sequence[Ticket], last: dict[str, Any] | None, *, loading: bool) -> Answer:
         """What its end means for the batch; `last` is what it said before."""
         assert self._process is not None
         if self._broken:
@@ -206,16 +216,20 @@ class Worker:
         if code == footprint.EXIT:
             last = last or {}
             return Full(str(last.get("full", "out of memory")), loading, last.get("items"))
-        return [self._death(ticket, code) for ticket in tickets]
+        if code < 0:
+            return Killed(-code)
+        return [died(ticket, f"ended with exit code {code}") for ticket in tickets]
 
-    def _death(self, ticket: Ticket, code: int) -> DubdError:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return DubdError(
-            f"the {ticket.engine or ticket.stage} worker {how}",
-            file=ticket.task,
-            stage=ticket.stage,
-            remedy="see the log in the workspace's .log folder; the task is tried again on the next run",
-        )
+
+def died(ticket: Ticket, how: str) -> DubdError:
+    """What becomes of a task whose worker has ended without an answer."""
+    return DubdError(
+        f"the {ticket.engine or ticket.stage} worker {how}",
+        file=ticket.task,
+        stage=ticket.stage,
+        remedy="see the log in the workspace's .log folder; `dubd run VIDEO` tries it again, "
+        "`dubd watch` once its file, rule or glossary has changed",
+    )
 
 
 def _outcome(data: dict[str, Any]) -> Outcome:

@@ -13,10 +13,9 @@ from pathlib import Path
 from dubd.schedule import surroundings
 from dubd.schedule.desk import REST, Seated
 from dubd.schedule.nursery import Nursery
-from dubd.schedule.process import Full, Heard, Hung, Worker
+from dubd.schedule.process import Answer, Heard, Worker
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Kind, Ticket
-from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.scheduler")
 
@@ -65,7 +64,7 @@ class Pool:
             worker.close()
         return idle, busy, rested
 
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> list[Outcome] | Full | Hung:
+    def run(self, tickets: Sequence[Ticket], heard: Heard) -> Answer:
         """Run a batch of one kind on a CPU worker of that kind, warm if there is one."""
         worker = self.take(tickets[0])
         try:

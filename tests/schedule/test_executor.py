@@ -1,10 +1,9 @@
-"""Workers on cards: warm, gated by leases, and what follows when memory runs out, a worker dies or says nothing."""
+"""Workers on cards: warm, gated by leases, and what follows when memory runs out."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -184,76 +183,6 @@ class TestGate:
             other = subprocess.run(command, env={**os.environ, **box.environ()}, timeout=60)
         assert other.returncode == 0
         assert not box.lines("card")
-
-
-class TestDeath:
-    @BIRTHS
-    def test_a_killed_worker_fails_its_batch_alone_and_its_lease_is_free(self, machine: Make, python: str) -> None:
-        box = machine(400)
-        hang = box.folder / "hang"
-        hang.touch()
-        with box.executor() as executor:
-            source = Tickets([box.ticket("t0", hang=str(hang), python=python)])
-            thread = threading.Thread(target=lambda: source.ended.update(run(executor, [*source.all.values()]).ended))
-            thread.start()
-            assert wait_until(lambda: bool(box.lines("run")))
-            worker = int(box.lines("run")[0].split()[0])
-            os.kill(worker, signal.SIGKILL)
-            assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
-            thread.join()
-            hang.unlink()
-            assert "killed by signal 9" in str(source.ended["t0"])
-            again = run(executor, [box.ticket("t1", hang=str(hang), python=python)])
-        assert isinstance(again.ended["t1"], dict)
-
-    def test_an_idle_worker_that_was_killed_is_replaced(self, machine: Make) -> None:
-        box = machine(400)
-        with box.executor() as executor:
-            run(executor, [box.ticket("t0")])
-            os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
-            assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
-            source = run(executor, [box.ticket("t1")])
-        assert isinstance(source.ended["t1"], dict)
-
-    def test_workers_and_leases_end_with_a_parent_that_was_killed(self, machine: Make) -> None:
-        box = machine(400)
-        hang = box.folder / "hang"
-        hang.touch()
-        command = [sys.executable, "-m", "tests.schedule.cards", str(box.folder), "x", "1", f"hang={hang}"]
-        with subprocess.Popen(command, env={**os.environ, **box.environ()}) as parent:
-            assert wait_until(lambda: bool(box.lines("run")))
-            worker = int(box.lines("run")[0].split()[0])
-            assert len(box.ledger().view("GPU-0").held) == 1
-            parent.kill()
-        assert wait_until(lambda: not Path(f"/proc/{worker}").exists())
-        assert box.ledger().view("GPU-0").held == ()
-
-    def test_a_worker_that_says_nothing_is_killed_and_its_task_run_once_more(self, machine: Make) -> None:
-        box = machine(400)
-        hang = box.folder / "hang"
-        hang.touch()
-        with box.executor() as executor:
-            ticket = box.ticket("t", hang=str(hang), deadline=3.0)
-            mend = threading.Timer(0.0, lambda: wait_until(lambda: len(pids(box.lines("load"))) == 2) and hang.unlink())
-            mend.start()
-            source = run(executor, [ticket])
-            mend.join()
-        assert isinstance(source.ended["t"], dict), source.ended
-        assert source.begun == ["t", "t"]
-
-    def test_a_task_that_hangs_twice_fails_with_the_seconds_and_the_remedy(self, machine: Make) -> None:
-        box = machine(400)
-        hang = box.folder / "hang"
-        hang.touch()
-        with box.executor() as executor:
-            source = run(executor, [box.ticket("t", hang=str(hang), deadline=1.0)])
-        error = source.ended["t"]
-        assert source.begun == ["t", "t"]
-        assert isinstance(error, DubdError)
-        assert error.stage == "translate"
-        assert "said nothing for 1 s, twice" in str(error)
-        assert "deadline:" in error.remedy
-        assert len(pids(box.lines("run"))) == 2
 
 
 class TestOutOfMemory:

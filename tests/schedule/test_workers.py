@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubd.errors import DubdError, Exit
 from dubd.schedule import logs
+from dubd.schedule.process import Killed
 from dubd.schedule.ticket import Ticket
 from dubd.schedule.workers import Pool
 
@@ -114,7 +114,7 @@ def test_a_worker_outlives_the_thread_that_needed_it_first(pool: Pool, clip: Pat
     assert children() == {worker}
 
 
-def test_a_killed_worker_fails_its_job_by_name_and_the_next_job_gets_a_new_one(
+def test_a_killed_worker_is_told_with_its_signal_and_the_next_job_gets_a_new_one(
     pool: Pool, clip: Path, tmp_path: Path
 ) -> None:
     before = children()
@@ -122,13 +122,11 @@ def test_a_killed_worker_fails_its_job_by_name_and_the_next_job_gets_a_new_one(
     (worker,) = children() - before
     os.kill(worker, signal.SIGSTOP)
     outcomes: list[object] = []
-    job = threading.Thread(target=lambda: outcomes.extend(pool.run([plan(clip, tmp_path / "b.json")], silent)))
+    job = threading.Thread(target=lambda: outcomes.append(pool.run([plan(clip, tmp_path / "b.json")], silent)))
     job.start()
     os.kill(worker, signal.SIGKILL)
     job.join(10)
-    (error,) = outcomes
-    assert isinstance(error, DubdError)
-    assert "killed by signal 9" in str(error)
+    assert outcomes == [Killed(signal.SIGKILL)]
     (again,) = pool.run([plan(clip, tmp_path / "c.json")], silent)
     assert isinstance(again, dict)
 
@@ -140,19 +138,6 @@ def test_a_worker_killed_while_idle_fails_nobody(pool: Pool, clip: Path, tmp_pat
     (outcome,) = pool.run([plan(clip, tmp_path / "b.json")], silent)
     assert isinstance(outcome, dict), outcome
     assert worker not in children()
-
-
-def test_each_task_of_a_killed_batch_fails_by_its_own_name(pool: Pool, clip: Path, tmp_path: Path) -> None:
-    pool.run([plan(clip, tmp_path / "a.json")], silent)
-    (worker,) = children()
-    os.kill(worker, signal.SIGSTOP)
-    batch = [replace(plan(clip, tmp_path / f"{name}.json"), task=f"plan:{name}") for name in "ef"]
-    outcomes: list[object] = []
-    job = threading.Thread(target=lambda: outcomes.extend(pool.run(batch, silent)))
-    job.start()
-    kill(worker)
-    job.join(10)
-    assert [error.file for error in outcomes if isinstance(error, DubdError)] == ["plan:e", "plan:f"]
 
 
 def test_logs_start_anew_past_a_size_also_while_a_worker_lives(

@@ -1,0 +1,140 @@
+"""What follows when a worker dies, is killed or says nothing: its tasks are tried once more, and its lease is free."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError
+from tests.schedule.cards import Make, run, wait_until
+
+BIRTHS = pytest.mark.parametrize("python", [None, sys.executable], ids=["forked", "an interpreter of its own"])
+
+
+def pids(lines: list[str]) -> set[str]:
+    return {line.split()[0] for line in lines}
+
+
+@BIRTHS
+def test_a_killed_worker_frees_its_lease_and_each_task_of_its_batch_is_tried_once_more_alone(
+    machine: Make, python: str
+) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+
+    def kill() -> None:
+        assert wait_until(lambda: bool(box.lines("run")))
+        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
+        hang.unlink()
+
+    with box.executor() as executor:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        source = run(executor, [box.ticket(f"t{n}", hang=str(hang), python=python, batch=2) for n in range(2)])
+        thread.join()
+        assert len(box.ledger().view("GPU-0").held) == 1
+    assert all(isinstance(outcome, dict) for outcome in source.ended.values()), source.ended
+    assert [line.split()[2] for line in box.lines("run")] == ["2", "1", "1"]
+
+
+def test_a_task_whose_worker_is_killed_twice_fails_with_what_tries_it_again(machine: Make) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+
+    def kill() -> None:
+        for count in (1, 2):
+            assert wait_until(lambda count=count: len(box.lines("run")) == count)
+            os.kill(int(box.lines("run")[-1].split()[0]), signal.SIGKILL)
+
+    with box.executor() as executor:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        source = run(executor, [box.ticket("t", hang=str(hang))])
+        thread.join()
+    error = source.ended["t"]
+    assert source.begun == ["t", "t"]
+    assert isinstance(error, DubdError)
+    assert error.file == "t"
+    assert "killed by signal 9, the second one in a row" in str(error)
+    assert "`dubd run VIDEO` tries it again, `dubd watch` once" in error.remedy
+
+
+def test_a_task_of_the_cpu_is_tried_once_more_too(machine: Make) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+    ticket = replace(box.ticket("t", hang=str(hang)), vram=None)
+
+    def kill() -> None:
+        assert wait_until(lambda: bool(box.lines("run")))
+        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
+        hang.unlink()
+
+    with box.executor() as executor:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        source = run(executor, [ticket])
+        thread.join()
+    assert isinstance(source.ended["t"], dict), source.ended
+
+
+def test_an_idle_worker_that_was_killed_is_replaced(machine: Make) -> None:
+    box = machine(400)
+    with box.executor() as executor:
+        run(executor, [box.ticket("t0")])
+        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
+        assert wait_until(lambda: box.ledger().view("GPU-0").held == ())
+        source = run(executor, [box.ticket("t1")])
+    assert isinstance(source.ended["t1"], dict)
+
+
+def test_workers_and_leases_end_with_a_parent_that_was_killed(machine: Make) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+    command = [sys.executable, "-m", "tests.schedule.cards", str(box.folder), "x", "1", f"hang={hang}"]
+    with subprocess.Popen(command, env={**os.environ, **box.environ()}) as parent:
+        assert wait_until(lambda: bool(box.lines("run")))
+        worker = int(box.lines("run")[0].split()[0])
+        assert len(box.ledger().view("GPU-0").held) == 1
+        parent.kill()
+    assert wait_until(lambda: not Path(f"/proc/{worker}").exists())
+    assert box.ledger().view("GPU-0").held == ()
+
+
+def test_a_worker_that_says_nothing_is_killed_and_its_task_run_once_more(machine: Make) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+    with box.executor() as executor:
+        ticket = box.ticket("t", hang=str(hang), deadline=3.0)
+        mend = threading.Timer(0.0, lambda: wait_until(lambda: len(pids(box.lines("load"))) == 2) and hang.unlink())
+        mend.start()
+        source = run(executor, [ticket])
+        mend.join()
+    assert isinstance(source.ended["t"], dict), source.ended
+    assert source.begun == ["t", "t"]
+
+
+def test_a_task_that_hangs_twice_fails_with_the_seconds_and_the_remedy(machine: Make) -> None:
+    box = machine(400)
+    hang = box.folder / "hang"
+    hang.touch()
+    with box.executor() as executor:
+        source = run(executor, [box.ticket("t", hang=str(hang), deadline=1.0)])
+    error = source.ended["t"]
+    assert source.begun == ["t", "t"]
+    assert isinstance(error, DubdError)
+    assert error.stage == "translate"
+    assert "said nothing for 1 s, twice" in str(error)
+    assert "deadline:" in error.remedy
+    assert len(pids(box.lines("run"))) == 2
