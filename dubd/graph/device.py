@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dubd.engines import registry
 from dubd.engines.contract import Engine, Vram
 from dubd.graph.rule import StageRule
+from dubd.schedule.estimates import apart
 from dubd.schedule.gpu import gpu
 from dubd.schedule.ledger import MARGIN
 
@@ -64,13 +65,6 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     reason = f"{rule.engine} asks for {asked}; the largest GPU here has {has}"
     remedy = "give it less with vram:" if rule.vram else "use a smaller model, precision: fp16, or device: cpu"
     return "vram" if rule.vram else "engine", reason, remedy
-
-
-def apart(need: int, largest: int) -> tuple[str, str]:
-    """Two amounts of MiB in words, in GiB unless they would read the same."""
-    if f"{need / 1024:.1f}" == f"{largest / 1024:.1f}":
-        return f"{need} MiB", f"{largest} MiB"
-    return f"{need / 1024:.1f} GiB", f"{largest / 1024:.1f}"
 
 
 def _declared(stage: str, rule: StageRule) -> Vram | None:

@@ -117,3 +117,10 @@ class Estimates:
 def gib(mib: int) -> str:
     """MiB as people write it."""
     return f"{mib / 1024:.1f} GiB"
+
+
+def apart(need: int, largest: int) -> tuple[str, str]:
+    """Two amounts of MiB in words, in GiB unless they would read the same."""
+    if f"{need / 1024:.1f}" == f"{largest / 1024:.1f}":
+        return f"{need} MiB", f"{largest} MiB"
+    return f"{need / 1024:.1f} GiB", f"{largest / 1024:.1f}"

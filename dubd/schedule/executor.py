@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dubd.errors import DubdError, Exit
 from dubd.schedule.admission import PATIENCE, Capacity, Card, Seated, Start
-from dubd.schedule.estimates import Cards, Estimates, gib
+from dubd.schedule.estimates import Cards, Estimates, apart
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
 from dubd.schedule.ledger import LAG, Ledger
 from dubd.schedule.peaks import Peaks
@@ -183,7 +183,8 @@ class LocalExecutor(Executor):
             reason = f"{ticket.engine} asks for a GPU, but there is none here: {self._why}"
             remedy = "use device: auto, or cpu"
         elif (need := self.need(ticket, 1)) > largest:
-            reason = f"{ticket.engine} asks for {gib(need)}; the largest GPU here has {largest / 1024:.1f}"
+            asked, has = apart(need, largest)
+            reason = f"{ticket.engine} asks for {asked}; the largest GPU here has {has}"
             remedy = "use a smaller model or precision, or device: cpu"
         else:
             return None

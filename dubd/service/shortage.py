@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubd.graph.device import apart
+from dubd.schedule.estimates import apart
 from dubd.schedule.ledger import Held, View
 from dubd.service.gpus import Machine, Seen, size
 

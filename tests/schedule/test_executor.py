@@ -134,14 +134,21 @@ class TestGate:
         assert "allocating asks for 2.5 GiB; the largest GPU here has 1.0;" in str(source.ended["t"])
         assert not box.lines("load")
 
-    def test_tickets_for_the_cpu_ask_the_driver_nothing(self, machine: Make) -> None:
-        box = machine(100)
-        (box.cards / "devices.json").write_text("whoever reads this fails")
+    def test_amounts_that_differ_by_little_are_told_in_mib(self, machine: Make) -> None:
+        box = machine(4096)
+        with box.executor() as executor:
+            source = run(executor, [box.ticket("t", model=4067)])
+        assert "allocating asks for 4097 MiB; the largest GPU here has 4096 MiB;" in str(source.ended["t"])
+
+    def test_tickets_for_the_cpu_ask_the_driver_nothing(self, machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        box, asked = machine(100), list[str]()
+        monkeypatch.setattr("dubd.schedule.executor.gpu", lambda: asked.append("the driver"))
         ticket = box.ticket("t")
         with box.executor() as executor:
             source = run(executor, [type(ticket)(**{**ticket.__dict__, "vram": None})])
         assert isinstance(source.ended["t"], dict), source.ended
         assert "load cpu" in box.lines("load")[0]
+        assert not asked
 
     def test_a_driver_that_is_lost_makes_tasks_wait_and_is_told_once(
         self, machine: Make, caplog: pytest.LogCaptureFixture
