@@ -124,6 +124,8 @@ def test_a_killed_worker_is_told_with_its_signal_and_the_next_job_gets_a_new_one
     outcomes: list[object] = []
     job = threading.Thread(target=lambda: outcomes.append(pool.run([plan(clip, tmp_path / "b.json")], silent)))
     job.start()
+    while pool.resident():  # killed before the job has it, it would be replaced and fail nobody
+        time.sleep(0.01)
     os.kill(worker, signal.SIGKILL)
     job.join(10)
     assert outcomes == [Killed(signal.SIGKILL)]
