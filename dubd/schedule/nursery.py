@@ -159,11 +159,15 @@ def main() -> None:
             _, status = os.waitpid(message["wait"], 0)
             channel.send(json.dumps({"status": status}).encode())
             continue
+        nursery = os.getpid()
         try:
             answer = {"pid": os.fork()}
         except OSError as error:  # no process to be had now: the workers that live go on
             answer = {"error": error.errno or errno.EAGAIN}
         if answer.get("pid") == 0:
+            worker.die_with_parent()
+            if os.getppid() != nursery:  # it ended before the line above: nobody would end this one
+                os._exit(1)
             channel.close()
             _become(message["start"], descriptors)
         for descriptor in descriptors:
