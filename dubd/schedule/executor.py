@@ -16,7 +16,7 @@ from dubd.errors import DubdError, Exit
 from dubd.schedule.admission import PATIENCE, Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, apart
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
-from dubd.schedule.ledger import LAG, Ledger
+from dubd.schedule.ledger import LAG, Ledger, promised
 from dubd.schedule.peaks import Peaks
 from dubd.schedule.process import Full, Heard, Hung, Killed, Worker, died
 from dubd.schedule.runtime import runtime
@@ -350,10 +350,10 @@ class LocalExecutor(Executor):
         ledger, then = self._open(), time.monotonic()
         try:
             view = ledger.watch(seat.device.uuid, seat.mib, LAG)  # its own memory still shows for a moment
-        except GpuError:
+        except (GpuError, OSError):
             return False
-        promised = sum(max(held.mib, held.allocated) for held in view.held if held.since < then)
-        return view.foreign + promised + seat.mib > view.largest
+        before = promised(held for held in view.held if held.since < then)
+        return view.foreign + before + seat.mib > view.largest
 
     def _once_more(self, ticket: Ticket, lost: Hung | Killed) -> Outcome | Again:
         if ticket.task not in self._lone and not self._closed.is_set():  # `close` kills workers too

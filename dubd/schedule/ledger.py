@@ -41,10 +41,15 @@ class Held:
     loading: bool
     allocated: int
 
+    @property
+    def counts(self) -> int:
+        """MiB that nobody else may have: its lease, or what it has where that is more."""
+        return max(self.mib, self.allocated)
+
 
 def promised(leases: Iterable[Held]) -> int:
-    """What they may come to, in MiB; a holder that has more than its lease counts with what it has."""
-    return sum(max(held.mib, held.allocated) for held in leases)
+    """What they may come to, in MiB."""
+    return sum(held.counts for held in leases)
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,6 @@ class Ledger:
         """The leases alone, with what their holders say they have: also where the driver does not tell. GpuError."""
         with lease.mutex(self._place(uuid)) as place:
             return tuple(_held(record) for record in lease.live(place))
-
-    def views(self) -> list[View | GpuError]:
-        """Every device as it is now, in the driver's order, or why it cannot be told."""
-        found: list[View | GpuError] = []
-        for device in self.gpu.devices():
-            try:
-                found.append(self.view(device.uuid))
-            except GpuError as error:
-                found.append(error)
-        return found
 
     def take(self, uuid: str, mib: int, what: str) -> Lease | None:
         """A lease, or None: there is no room now, or another load is under way on that device.

@@ -6,14 +6,13 @@ import logging
 import resource
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dubd.schedule import surroundings
 from dubd.schedule.desk import REST, Seated
 from dubd.schedule.nursery import Nursery
-from dubd.schedule.process import Answer, Heard, Worker
+from dubd.schedule.process import Worker
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Kind, Ticket
 
@@ -63,14 +62,6 @@ class Pool:
         for worker in dead:
             worker.close()
         return idle, busy, rested
-
-    def run(self, tickets: Sequence[Ticket], heard: Heard) -> Answer:
-        """Run a batch of one kind on a CPU worker of that kind, warm if there is one."""
-        worker = self.take(tickets[0])
-        try:
-            return worker.run(tickets, heard)
-        finally:
-            self.give_back(worker)
 
     def take(self, ticket: Ticket) -> Worker:
         """A CPU worker for this kind, to be given back. Errors: OSError where no process can be had."""

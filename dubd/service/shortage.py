@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubd.schedule.estimates import apart
-from dubd.schedule.ledger import Held, View
+from dubd.schedule.ledger import Held, View, promised
 from dubd.service.gpus import Machine, Seen, size
 
 FOREIGN_AFTER = 60.0  # s; without use by process, what others seem to use may be a worker of ours that just ended
@@ -63,10 +63,10 @@ def _why(need: Need, view: View) -> str:
 
 def _holders(held: Sequence[Held]) -> list[str]:
     """The largest leases by name, the others as one sum."""
-    ranked = sorted(held, key=lambda one: -max(one.mib, one.allocated))
-    says = [f"{_short(max(one.mib, one.allocated))} held by {one.what} (pid {one.pid})" for one in ranked[:_NAMED]]
+    ranked = sorted(held, key=lambda one: -one.counts)
+    says = [f"{_short(one.counts)} held by {one.what} (pid {one.pid})" for one in ranked[:_NAMED]]
     if rest := ranked[_NAMED:]:
-        says.append(f"{_short(sum(max(one.mib, one.allocated) for one in rest))} by {len(rest)} more")
+        says.append(f"{_short(promised(rest))} by {len(rest)} more")
     return says
 
 

@@ -100,7 +100,7 @@ def test_a_worker_runs_it_in_the_real_stage(site: Path, tmp_path: Path, monkeypa
     )
     pool = Pool(tmp_path / "log", limit=1)
     try:
-        (outcome,) = pool.run([ticket], lambda *_: None)
+        (outcome,) = pool.take(ticket).run([ticket], lambda *_: None)
     finally:
         pool.close()
     assert isinstance(outcome, dict), outcome

@@ -13,9 +13,17 @@ from pathlib import Path
 import pytest
 
 from dubd.errors import DubdError
-from tests.schedule.cards import Make, run, wait_until
+from tests.schedule.cards import Machine, Make, run, wait_until
 
 BIRTHS = pytest.mark.parametrize("python", [None, sys.executable], ids=["forked", "an interpreter of its own"])
+
+
+def kill(box: Machine, hang: Path, *, times: int) -> None:
+    """Kill the worker of each of the first `times` runs, which hang; then let them go on."""
+    for count in range(1, times + 1):
+        assert wait_until(lambda count=count: len(box.lines("run")) == count)  # type: ignore[misc]
+        os.kill(int(box.lines("run")[-1].split()[0]), signal.SIGKILL)
+    hang.unlink()
 
 
 def pids(lines: list[str]) -> set[str]:
@@ -30,13 +38,8 @@ def test_a_killed_worker_frees_its_lease_and_each_task_of_its_batch_is_tried_onc
     hang = box.folder / "hang"
     hang.touch()
 
-    def kill() -> None:
-        assert wait_until(lambda: bool(box.lines("run")))
-        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
-        hang.unlink()
-
     with box.executor() as executor:
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=kill, args=(box, hang), kwargs={"times": 1})
         thread.start()
         source = run(executor, [box.ticket(f"t{n}", hang=str(hang), python=python, batch=2) for n in range(2)])
         thread.join()
@@ -50,13 +53,8 @@ def test_a_task_whose_worker_is_killed_twice_fails_with_what_tries_it_again(mach
     hang = box.folder / "hang"
     hang.touch()
 
-    def kill() -> None:
-        for count in (1, 2):
-            assert wait_until(lambda count=count: len(box.lines("run")) == count)
-            os.kill(int(box.lines("run")[-1].split()[0]), signal.SIGKILL)
-
     with box.executor() as executor:
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=kill, args=(box, hang), kwargs={"times": 2})
         thread.start()
         source = run(executor, [box.ticket("t", hang=str(hang))])
         thread.join()
@@ -74,13 +72,8 @@ def test_a_task_of_the_cpu_is_tried_once_more_too(machine: Make) -> None:
     hang.touch()
     ticket = replace(box.ticket("t", hang=str(hang)), vram=None)
 
-    def kill() -> None:
-        assert wait_until(lambda: bool(box.lines("run")))
-        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
-        hang.unlink()
-
     with box.executor() as executor:
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=kill, args=(box, hang), kwargs={"times": 1})
         thread.start()
         source = run(executor, [ticket])
         thread.join()

@@ -222,14 +222,20 @@ class OnCard(Chain):
         self.left[0] = replace(self.left[0], vram=Vram(100, 10))
 
 
-def test_what_waits_for_a_card_is_not_begun_and_keeps_no_cpu_ticket_waiting() -> None:
-    executor = OneCard(1)
+def until_the_cpu_is_done(executor: OneCard) -> tuple[Scheduler, OnCard, Chain]:
+    """A scheduler with a ticket that waits for a card, and a chain for the CPU that it has run meanwhile."""
     scheduler = Scheduler(executor)
     waits, works = OnCard("a", 1), Chain("b", 3)
     scheduler.add(waits)
     scheduler.add(works)
     while not works.done:
         scheduler.step(0.05)
+    return scheduler, waits, works
+
+
+def test_what_waits_for_a_card_is_not_begun_and_keeps_no_cpu_ticket_waiting() -> None:
+    executor = OneCard(1)
+    scheduler, waits, works = until_the_cpu_is_done(executor)
     assert [task for task, _ in works.ended] == ["b:0", "b:1", "b:2"]
     assert waits.left
     assert not waits.running
@@ -300,12 +306,7 @@ class Mute(OneCard):
 @pytest.mark.parametrize("look", [True, False], ids=["look", "lease"])
 def test_a_driver_that_does_not_answer_holds_up_what_waits_for_a_card_and_nothing_else(look: bool) -> None:
     executor = Mute(look=look)
-    scheduler = Scheduler(executor)
-    waits, works = OnCard("a", 1), Chain("b", 3)
-    scheduler.add(waits)
-    scheduler.add(works)
-    while not works.done:
-        scheduler.step(0.05)
+    scheduler, waits, _ = until_the_cpu_is_done(executor)
     assert waits.left
     executor.answer.set()
     scheduler.run()

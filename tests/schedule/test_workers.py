@@ -9,21 +9,30 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dubd.errors import DubdError, Exit
 from dubd.schedule import logs
-from dubd.schedule.process import Killed
+from dubd.schedule.process import Answer, Killed
 from dubd.schedule.ticket import Ticket
 from dubd.schedule.workers import Pool
+from tests.schedule.cards import wait_until
 
 
 def silent(index: int, fraction: float) -> None:
     """Progress that nobody watches."""
+
+
+def run(pool: Pool, tickets: list[Ticket]) -> Answer:
+    """On a CPU worker of the tickets' kind."""
+    worker = pool.take(tickets[0])
+    try:
+        return worker.run(tickets, silent)
+    finally:
+        pool.give_back(worker)
 
 
 @pytest.fixture
@@ -71,17 +80,8 @@ def kill(pid: int) -> None:
     os.close(ended)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
-
-
 def test_a_stage_runs_in_a_process_of_its_own_and_returns_its_facts(pool: Pool, clip: Path, tmp_path: Path) -> None:
-    (outcome,) = pool.run([plan(clip, tmp_path / "plan.json")], silent)
+    (outcome,) = run(pool, [plan(clip, tmp_path / "plan.json")])
     assert isinstance(outcome, dict), outcome
     assert json.loads((tmp_path / "plan.json").read_text())["frames"] == 25
 
@@ -89,7 +89,7 @@ def test_a_stage_runs_in_a_process_of_its_own_and_returns_its_facts(pool: Pool, 
 def test_an_error_comes_back_as_the_line_it_was(pool: Pool, tmp_path: Path) -> None:
     source = tmp_path / "notes.mp4"
     source.write_text("this is no video")
-    (outcome,) = pool.run([plan(source, tmp_path / "plan.json")], silent)
+    (outcome,) = run(pool, [plan(source, tmp_path / "plan.json")])
     assert isinstance(outcome, DubdError)
     assert outcome.file == str(source)
     assert outcome.stage == "plan"
@@ -98,19 +98,19 @@ def test_an_error_comes_back_as_the_line_it_was(pool: Pool, tmp_path: Path) -> N
 
 
 def test_the_same_process_serves_again_and_stays_warm(pool: Pool, clip: Path, tmp_path: Path) -> None:
-    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    run(pool, [plan(clip, tmp_path / "a.json")])
     first = children()
     assert pool.resident() == {("stages", "")}
-    pool.run([plan(clip, tmp_path / "b.json")], silent)
+    run(pool, [plan(clip, tmp_path / "b.json")])
     assert children() == first
 
 
 def test_a_worker_outlives_the_thread_that_needed_it_first(pool: Pool, clip: Path, tmp_path: Path) -> None:
-    thread = threading.Thread(target=lambda: pool.run([plan(clip, tmp_path / "a.json")], silent))
+    thread = threading.Thread(target=lambda: run(pool, [plan(clip, tmp_path / "a.json")]))
     thread.start()
     thread.join()
     (worker,) = children()
-    pool.run([plan(clip, tmp_path / "b.json")], silent)
+    run(pool, [plan(clip, tmp_path / "b.json")])
     assert children() == {worker}
 
 
@@ -118,26 +118,25 @@ def test_a_killed_worker_is_told_with_its_signal_and_the_next_job_gets_a_new_one
     pool: Pool, clip: Path, tmp_path: Path
 ) -> None:
     before = children()
-    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    run(pool, [plan(clip, tmp_path / "a.json")])
     (worker,) = children() - before
     os.kill(worker, signal.SIGSTOP)
     outcomes: list[object] = []
-    job = threading.Thread(target=lambda: outcomes.append(pool.run([plan(clip, tmp_path / "b.json")], silent)))
+    job = threading.Thread(target=lambda: outcomes.append(run(pool, [plan(clip, tmp_path / "b.json")])))
     job.start()
-    while pool.resident():  # killed before the job has it, it would be replaced and fail nobody
-        time.sleep(0.01)
+    assert wait_until(lambda: not pool.resident())  # killed before the job has it, it would fail nobody
     os.kill(worker, signal.SIGKILL)
     job.join(10)
     assert outcomes == [Killed(signal.SIGKILL)]
-    (again,) = pool.run([plan(clip, tmp_path / "c.json")], silent)
+    (again,) = run(pool, [plan(clip, tmp_path / "c.json")])
     assert isinstance(again, dict)
 
 
 def test_a_worker_killed_while_idle_fails_nobody(pool: Pool, clip: Path, tmp_path: Path) -> None:
-    pool.run([plan(clip, tmp_path / "a.json")], silent)
+    run(pool, [plan(clip, tmp_path / "a.json")])
     (worker,) = children()
     kill(worker)
-    (outcome,) = pool.run([plan(clip, tmp_path / "b.json")], silent)
+    (outcome,) = run(pool, [plan(clip, tmp_path / "b.json")])
     assert isinstance(outcome, dict), outcome
     assert worker not in children()
 
@@ -152,12 +151,12 @@ def test_logs_start_anew_past_a_size_also_while_a_worker_lives(
         (folder / name).write_bytes(b"x" * 1001)
     pool = Pool(folder, limit=1)
     try:
-        pool.run([plan(clip, tmp_path / "a.json")], silent)
+        run(pool, [plan(clip, tmp_path / "a.json")])
         assert not [path for path in folder.iterdir() if path.stat().st_size > 1000]
         before = children()
         with (folder / "stages.log").open("ab") as log:
             log.write(b"x" * 1001)
-        pool.run([plan(clip, tmp_path / "b.json")], silent)
+        run(pool, [plan(clip, tmp_path / "b.json")])
         assert children() == before
         assert (folder / "stages.log").stat().st_size <= 1000
     finally:
@@ -170,7 +169,7 @@ def test_the_longest_idle_worker_makes_room(pool: Pool, clip: Path, tmp_path: Pa
         python = tmp_path / name  # three interpreters by name: three kinds of worker
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
-        pool.run([plan(clip, tmp_path / f"{name}.json", python=str(python))], silent)
+        run(pool, [plan(clip, tmp_path / f"{name}.json", python=str(python))])
     assert {kind[1] for kind in pool.resident()} == {str(tmp_path / "b"), str(tmp_path / "c")}
     assert wait_until(lambda: len(children() - before) == 2)
 
@@ -178,9 +177,9 @@ def test_the_longest_idle_worker_makes_room(pool: Pool, clip: Path, tmp_path: Pa
 def test_no_worker_outlives_a_parent_that_was_killed(clip: Path, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from dubd.schedule.workers import Pool\n"
-        "from tests.schedule.test_workers import plan, silent, children\n"
+        "from tests.schedule.test_workers import plan, run, children\n"
         f"pool = Pool(Path({str(tmp_path)!r}), 2)\n"
-        f"pool.run([plan(Path({str(clip)!r}), Path({str(tmp_path / 'p.json')!r}))], silent)\n"
+        f"run(pool, [plan(Path({str(clip)!r}), Path({str(tmp_path / 'p.json')!r}))])\n"
         "print(*children(), flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen(
