@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubd.models import store
+
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -27,7 +29,6 @@ class Folders:
         """
         env = os.environ if environ is None else environ
         root = _CHECKOUT if (_CHECKOUT / "dodo.py").exists() else Path.cwd()
-        cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
         def folder(variable: str, default: Path) -> Path:
             return Path(os.path.abspath(env.get(variable) or default))
@@ -36,5 +37,5 @@ class Folders:
             inbox=folder("DUBD_INBOX", root / "inbox"),
             workspace=folder("DUBD_WORKSPACE", root / "workspace"),
             rules=folder("DUBD_RULES", root / "rules"),
-            models=folder("DUBD_MODELS", cache / "dubd" / "models"),
+            models=store.root(env),
         )

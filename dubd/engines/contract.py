@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dubd.media.patches import PatchReader, PatchWriter
+    from dubd.models.model import Needed
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -96,6 +97,9 @@ class Engine(ABC, Generic[Item, Made]):
     summary: ClassVar[str]  # one line for `dubd doctor` and the report
     licence: ClassVar[str]  # code and data, SPDX where there is a name
     Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
+    # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
+    # rule file). In a task's key stand the models in their place: what they hold and not where they lie.
+    model_params: ClassVar[tuple[str, ...]] = ()
     batch: ClassVar[int] = 1  # how many jobs one call may take
     # How many workers of it may run on one card at once: more than one where a call leaves most of the card's
     # compute idle. A second one starts only where more work waits than the first one's next batch.
@@ -120,6 +124,14 @@ class Engine(ABC, Generic[Item, Made]):
     def refuses(cls, source: str, target: str) -> str | None:  # noqa: ARG003  (for engines to answer)
         """None where the engine can do this pair of language codes, else the reason."""
         return None
+
+    @classmethod
+    def models(cls, params: Any) -> tuple[Needed, ...]:  # noqa: ARG003  (for engines to answer)
+        """The model files that it loads with these `Params`: tasks wait until they are here (`dubd models pull`).
+
+        ValueError, with the names that it knows, where `params` names none of them.
+        """
+        return ()
 
     @classmethod
     def vram(cls, params: Any, precision: str | None) -> Vram | None:  # noqa: ARG003  (for engines to answer)

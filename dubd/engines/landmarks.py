@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from dubd.engines.contract import Engine, Shot
 from dubd.engines.tracks import Tracks
+from dubd.models import store
 
 Grey = npt.NDArray[np.uint8]
 Box = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ class Dlib(Engine[Shot, Tracks]):
 
     @classmethod
     def missing(cls) -> str | None:
-        return None if model() else "apt install libdlib-data (or put its 68-point model into $DUBD_MODELS)"
+        return None if model() else "apt install libdlib-data (or put its 68-point model where `dubd models path` says)"
 
     def load(self, device: str, params: DlibParams) -> None:  # noqa: ARG002  (dlib runs on the processor)
         import dlib
@@ -216,9 +216,9 @@ class _CutFinder:
 
 
 def model() -> Path | None:
-    """Where the landmark model lies: $DUBD_MODELS, else where Debian's libdlib-data puts it."""
-    for folder in (os.environ.get("DUBD_MODELS"), *FOLDERS):
-        if folder and (path := Path(folder) / MODEL).is_file():
+    """Where the landmark model lies: the folder of models, else where Debian's libdlib-data puts it."""
+    for folder in (store.root(), *FOLDERS):
+        if (path := Path(folder) / MODEL).is_file():
             return path
     return None
 

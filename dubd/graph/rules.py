@@ -121,8 +121,12 @@ class _Check:
         for field in dataclasses.fields(engine.Params):
             if field.name in own and field.name != "engine":
                 params[field.name] = own.pop(field.name)  # an engine whose bytes depend on it keeps it in the key
+        for name in engine.model_params:
+            if isinstance(choice := params.get(name), str) and choice.startswith(("./", "../", "~")):
+                params[name] = os.path.abspath(self.marked.path.parent / Path(choice).expanduser())
         try:
             own["params"] = complete(engine, params)
+            engine.models(engine.Params(**own["params"]))
         except ValidationError as error:
             self.explain(error, ("stages", stage), engine.Params)
         except (TypeError, ValueError) as error:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dubd.engines import registry
-from dubd.engines.contract import Vram
+from dubd.engines.contract import Engine, Vram
 from dubd.graph import device
 from dubd.graph.catalogue import VERSIONS
 from dubd.graph.rule import Rule, StageRule
+from dubd.models import store
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,17 @@ class Step:
         """What changes the step's bytes besides the contents of its inputs."""
         key: dict[str, Any] = {"version": VERSIONS[self.stage], "params": dict(self.params)}
         if self.rule:
+            engine = registry.find(self.stage, self.rule.engine)
+            params = self.rule.params
             key["engine"] = {
                 "name": self.rule.engine,
-                "revision": registry.find(self.stage, self.rule.engine).revision(),
-                "params": self.rule.params,
+                "revision": engine.revision(),
+                "params": {name: value for name, value in params.items() if name not in engine.model_params},
                 "precision": self.rule.precision,
             }
+            if engine.models.__func__ is not Engine.models.__func__:  # type: ignore[attr-defined]  # asked for each task
+                models = engine.models(engine.Params(**params))
+                key["engine"]["models"] = [store.identity(model) for model in models]
         return key
 
     @property

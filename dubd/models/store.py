@@ -1,0 +1,69 @@
+"""Where model files lie on this machine, and what is known of them without loading any."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from dubd.models.model import File, Model, Needed, Own
+
+FOLDER = "DUBD_MODELS"
+
+
+def root(environ: Mapping[str, str] | None = None) -> Path:
+    """$DUBD_MODELS, else dubd/models in the XDG cache: one for all rules and all checkouts."""
+    env = os.environ if environ is None else environ
+    cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.path.abspath(env.get(FOLDER) or cache / "dubd" / "models"))
+
+
+def place(needed: Needed) -> Path:
+    """What an engine loads: the model's folder in the store, or the user's own file or folder."""
+    return needed.path if isinstance(needed, Own) else root() / needed.name
+
+
+def lacking(needed: Needed) -> tuple[File, ...]:
+    """The files that are not here whole: sizes are looked at, contents are not."""
+    if isinstance(needed, Own):
+        return () if needed.path.exists() else (File(needed.path.name),)
+    folder = place(needed)
+    return tuple(file for file in needed.files if not _whole(folder / file.path, file.size))
+
+
+def identity(needed: Needed) -> str:
+    """What changes whenever other bytes would be loaded: revision or sha256 as published, content for one's own.
+
+    It is part of every task's key; a model of the user's that is not there yet has the identity "absent".
+    """
+    if isinstance(needed, Model):
+        if needed.revision:
+            return f"{needed.name}@{needed.revision}"
+        sums = "".join(f"{file.path}:{file.sha256}\n" for file in needed.files)
+        return f"{needed.name}@{hashlib.sha256(sums.encode()).hexdigest()[:16]}"
+    if not needed.path.exists():
+        return "absent"
+    digest = hashlib.sha256()
+    paths = sorted(needed.path.rglob("*")) if needed.path.is_dir() else [needed.path]
+    for path in paths:
+        if path.is_file():
+            stat = path.stat()
+            inside = path.relative_to(needed.path)
+            digest.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(1024)
+def _digest(path: Path, _inode: int, _size: int, _mtime: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _whole(path: Path, size: int | None) -> bool:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False
+    return found == size if size is not None else found > 0

@@ -1,0 +1,71 @@
+"""Where models lie, what is not here, and what their identity follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dubd.models import store
+from dubd.models.model import HUB, File, Model, Own, from_hub, own
+
+SUM = "a" * 64
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DUBD_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_models_lie_in_one_folder_for_all_checkouts() -> None:
+    assert store.root({"DUBD_MODELS": "/srv/models"}) == Path("/srv/models")
+    assert store.root({"XDG_CACHE_HOME": "/var/cache"}) == Path("/var/cache/dubd/models")
+
+
+def test_a_file_of_another_size_is_lacking_and_so_is_an_empty_one_of_unknown_size(models: Path) -> None:
+    known, unknown = File("a.pt", "http://x/a.pt", 4, SUM), File("b/c.json", "http://x/c.json")
+    model = Model("whisper/tiny", (known, unknown), "MIT", "http://x")
+    assert store.lacking(model) == (known, unknown)
+    folder = models / "whisper" / "tiny"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a.pt").write_bytes(b"123")
+    (folder / "b" / "c.json").touch()
+    assert store.lacking(model) == (known, unknown)
+    (folder / "a.pt").write_bytes(b"1234")
+    (folder / "b" / "c.json").write_bytes(b"{}")
+    assert store.lacking(model) == ()
+
+
+def test_a_published_model_is_known_by_its_revision_or_its_sums_and_not_by_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summed = Model("wav2lip", (File("w.pth", None, 1, SUM),), "research", "http://x")
+    pinned = from_hub("nllb", "some/repo", "f00d", (File("config.json"),), "CC-BY-NC-4.0")
+    assert pinned.files[0].url == f"{HUB}/some/repo/resolve/f00d/config.json"
+    before = store.identity(summed), store.identity(pinned)
+    monkeypatch.setenv("DUBD_MODELS", "/elsewhere")
+    assert (store.identity(summed), store.identity(pinned)) == before
+    assert store.identity(pinned) == "nllb@f00d"
+    other = Model("wav2lip", (File("w.pth", None, 1, "b" * 64),), "research", "http://x")
+    assert store.identity(other) != store.identity(summed)
+
+
+@pytest.mark.parametrize("choice", ["large-v3", "facebook/nllb-200-distilled-600M"])
+def test_a_name_is_no_path(choice: str) -> None:
+    assert own(choice) is None
+
+
+def test_a_model_of_ones_own_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    here = own(f"{tmp_path}/here")
+    assert here == Own(tmp_path / "here")
+    assert store.lacking(here) != ()
+    assert store.identity(here) == "absent"
+    for name in ("here", "there"):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / "model.bin").write_bytes(b"weights")
+    first = store.identity(here)
+    assert store.identity(Own(tmp_path / "there")) == first
+    assert store.lacking(here) == ()
+    (tmp_path / "here" / "sub" / "model.bin").write_bytes(b"others!")
+    assert store.identity(here) != first
