@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dubd.media.patches import PatchReader, PatchWriter
-    from dubd.models.model import Needed
+    from dubd.models.model import Model, Needed
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -100,6 +100,7 @@ class Engine(ABC, Generic[Item, Made]):
     # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
     # rule file). In a task's key stand the models in their place: what they hold and not where they lie.
     model_params: ClassVar[tuple[str, ...]] = ()
+    published: ClassVar[Mapping[str, Model]] = {}  # by the word that a rule uses: what `dubd models list` shows
     batch: ClassVar[int] = 1  # how many jobs one call may take
     # How many workers of it may run on one card at once: more than one where a call leaves most of the card's
     # compute idle. A second one starts only where more work waits than the first one's next batch.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +66,15 @@ def own(choice: str) -> Own | None:
     if choice.startswith(("/", "./", "../", "~")):
         return Own(Path(choice).expanduser().absolute())
     return None
+
+
+def chosen(choice: str, published: Mapping[str, Model]) -> Needed:
+    """The model that a rule's word stands for: a name in `published`, or a path of the user's own.
+
+    Errors: ValueError with a did-you-mean.
+    """
+    if found := published.get(choice) or own(choice):
+        return found
+    close = difflib.get_close_matches(choice, published, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(published)}"
+    raise ValueError(f"no model {choice!r}: {hint} (a path starts with / or ./)")

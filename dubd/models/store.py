@@ -25,6 +25,11 @@ def place(needed: Needed) -> Path:
     return needed.path if isinstance(needed, Own) else root() / needed.name
 
 
+def file(needed: Needed, path: str) -> Path:
+    """One file of a model; a user's own model of one file is that file, whatever its name."""
+    return found if (found := place(needed)).is_file() else found / path
+
+
 def lacking(needed: Needed) -> tuple[File, ...]:
     """The files that are not here whole: sizes are looked at, contents are not."""
     if isinstance(needed, Own):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dubd.models import store
-from dubd.models.model import HUB, File, Model, Own, from_hub, own
+from dubd.models.model import HUB, File, Model, Own, chosen, from_hub, own
 
 SUM = "a" * 64
 
@@ -69,3 +69,17 @@ def test_a_model_of_ones_own_is_known_by_its_content_wherever_it_lies(tmp_path: 
     assert store.lacking(here) == ()
     (tmp_path / "here" / "sub" / "model.bin").write_bytes(b"others!")
     assert store.identity(here) != first
+
+
+def test_a_file_of_ones_own_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.bin").touch()
+    assert store.file(Own(tmp_path / "mine.bin"), "wav2lip.pth") == tmp_path / "mine.bin"
+    assert store.file(Own(tmp_path), "wav2lip.pth") == tmp_path / "wav2lip.pth"
+
+
+def test_a_misspelt_model_is_answered_with_the_nearest_name() -> None:
+    published = {name: Model(f"whisper/{name}", (), "MIT", "http://x") for name in ("small", "large-v3")}
+    assert chosen("small", published) is published["small"]
+    assert chosen("/srv/own.pt", published) == Own(Path("/srv/own.pt"))
+    with pytest.raises(ValueError, match="did you mean large-v3"):
+        chosen("large-v2", published)
