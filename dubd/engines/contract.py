@@ -207,11 +207,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Translation:
-    """translate out; `alternatives` are other renderings, best first."""
+    """translate out; `alternatives` are other renderings, best first.
+
+    `scores`: how sure the engine is of `text` and of each alternative, as mean natural log of probability a token;
+    none where it cannot tell. `missed` are the glossary's source terms that it could not put in.
+    """
 
     text: str
     pivot: str | None = None
     alternatives: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

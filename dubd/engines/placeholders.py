@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,6 +11,9 @@ from typing import Final
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz"  # no vowels: no dictionary has an ending for it
 _STEM: Final = "Xqz"
 _HOLDER: Final = re.compile(rf"{_STEM}[{_LETTERS}]{{2}}", re.IGNORECASE)
+# Vowel signs of Indic scripts, which are no \w to Python, and scripts that write words without spaces.
+_SIGNS: Final = "".join(chr(code) for code in range(0x900, 0xE00) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
+_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _VERBATIM: Final = re.compile(
     r"""(?<!\w)(?:
         (?:https?://|www\.)[^\s<>"]+[^\s<>".,;:!?)\]]   # addresses of pages
@@ -85,8 +89,15 @@ def _key(found: str) -> str:
 
 def _words(terms: Iterable[str], *, exact: bool = False) -> re.Pattern[str]:
     """Any of `terms` as whole words, the first that fits; spaces match any white space."""
-    choices = "|".join(r"\s+".join(map(re.escape, term.split())) for term in terms)
-    return re.compile(rf"(?<!\w)(?:{choices})(?!\w)", 0 if exact else re.IGNORECASE)
+    choices = "|".join(_whole(r"\s+".join(map(re.escape, term.split())), term.strip()) for term in terms)
+    return re.compile(f"(?:{choices})", 0 if exact else re.IGNORECASE)
+
+
+def _whole(pattern: str, term: str) -> str:
+    """`pattern` where it is a word of its own: at either end where its script puts spaces between words."""
+    before = "" if _UNSPACED.match(term[0]) else rf"(?<![\w{_SIGNS}])"
+    after = "" if _UNSPACED.match(term[-1]) else rf"(?![\w{_SIGNS}])"
+    return before + pattern + after
 
 
 def _cased(found: str, rendering: str) -> str:

@@ -12,10 +12,10 @@ nn:nno no:nor oc:oci or:ori pa:pan pl:pol ps:pus pt:por ro:ron ru:rus sa:san sd:
 so:som sq:sqi sr:srp su:sun sv:swe sw:swa ta:tam te:tel tg:tgk th:tha tk:tuk tl:tgl tr:tur tt:tat uk:ukr ur:urd
 uz:uzb vi:vie xh:xho yi:yid yo:yor zh:zho zu:zul
 """
-_ALPHA3 = dict(pair.split(":") for pair in _PAIRS.split())
+ALPHA3 = dict(pair.split(":") for pair in _PAIRS.split())
 
 
 def alpha3(code: str) -> str:
     """The three-letter code of a language tag ("es", "pt-BR", "kan"); "und" where there is none."""
     primary = code.replace("_", "-").split("-")[0].lower()
-    return _ALPHA3.get(primary, primary if len(primary) == 3 else "und")
+    return ALPHA3.get(primary, primary if len(primary) == 3 else "und")

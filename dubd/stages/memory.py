@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,17 +45,15 @@ class Memory:
         found: dict[str, Translation] = {}
         for key in keys:
             if (text := self._value(key)) is not None:
-                with contextlib.suppress(ValueError, TypeError, KeyError):
+                with contextlib.suppress(ValueError, TypeError, AttributeError):
                     value = json.loads(text)
-                    found[key] = Translation(value["text"], value["pivot"], tuple(value["alternatives"]))
+                    value |= {name: tuple(value.get(name, ())) for name in ("alternatives", "scores", "missed")}
+                    found[key] = Translation(**value)
         return found
 
     def learn(self, made: Mapping[str, Translation]) -> None:
         """Keep `made`, all or nothing."""
-        rows = [
-            (key, json.dumps({"text": one.text, "pivot": one.pivot, "alternatives": list(one.alternatives)}))
-            for key, one in made.items()
-        ]
+        rows = [(key, json.dumps(asdict(one))) for key, one in made.items()]
         if self._base is not None and rows:
             with contextlib.suppress(sqlite3.Error), self._base:
                 self._base.executemany("insert or replace into translation values (?, ?)", rows)

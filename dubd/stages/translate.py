@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from dubd.engines.contract import Engine, Sentence, Translation
 from dubd.engines.placeholders import occurring
 from dubd.errors import DubdError
-from dubd.stages import glossary
+from dubd.models import store
+from dubd.stages import choice, glossary
 from dubd.stages.job import Facts, Job, Outcome, attempt
 from dubd.stages.memory import Memory, key
 
@@ -31,7 +32,8 @@ def run(jobs: Sequence[Job], engine: Engine[Sentence, Translation]) -> list[Outc
     """Input `transcript`, `glossary` where given; params `source`, `pivot`, `target`; output `translation`.
 
     Whatever the batch's cache does not know goes to the engine in one call, each sentence once.
-    An utterance that fails fails its own job alone.
+    An utterance that fails fails its own job alone. Of several renderings the text is the one that fits the
+    utterance's time (`choice`); the others are kept beside it, for a person to take.
     """
     asked: dict[int, _Asked] = {}
     outcomes: list[Outcome] = [attempt(partial(_ask, job, engine, asked, index), job) for index, job in enumerate(jobs)]
@@ -47,7 +49,7 @@ def _ask(job: Job, engine: Engine[Sentence, Translation], asked: dict[int, _Aske
     utterances = _utterances(job.inputs["transcript"])
     source, pivot, target = (job.params.get(name) for name in _LANGUAGES)
     pairs = glossary.read(job.inputs["glossary"]) if "glossary" in job.inputs else ()
-    others = {name: value for name, value in job.params.items() if name not in _LANGUAGES}
+    others = _others(job, engine)
     sentences: list[tuple[str, Sentence] | None] = []
     for utterance in utterances:
         text = " ".join(utterance["text"].split())
@@ -56,6 +58,15 @@ def _ask(job: Job, engine: Engine[Sentence, Translation], asked: dict[int, _Aske
         sentences.append((name, sentence) if text else None)
     asked[index] = _Asked(utterances, sentences)
     return {}
+
+
+def _others(job: Job, engine: Engine[Sentence, Translation]) -> dict[str, Any]:
+    """What else may change a translation: the engine's parameters, and what its models hold in place of their names."""
+    named = {*_LANGUAGES, *engine.model_params}
+    others = {name: value for name, value in job.params.items() if name not in named}
+    own = {one.name: job.params[one.name] for one in fields(engine.Params) if one.name in job.params}
+    models = [store.identity(model) for model in engine.models(engine.Params(**own))]
+    return {**others, "models": models, "precision": engine.precision}
 
 
 def _translated(
@@ -77,14 +88,18 @@ def _translated(
 
 
 def _write(job: Job, asked: _Asked, known: Mapping[str, Translation], failed: Mapping[str, Exception]) -> Facts:
-    lines = []
-    for utterance, one in zip(asked.utterances, asked.sentences, strict=True):
+    lines, chosen, missed = [], 0, 0
+    for utterance, one, room in zip(asked.utterances, asked.sentences, choice.spaces(asked.utterances), strict=True):
         if one and one[0] in failed:
             error = failed[one[0]]
             if isinstance(error, DubdError):
                 raise error
             raise DubdError(f"utterance {utterance['id']}: {error}", file=job.task, stage=job.stage)
-        made = known[one[0]] if one else Translation("")
+        first = known[one[0]] if one else Translation("")
+        slot = float(utterance["end"]) - float(utterance["start"])
+        made = choice.best(first, str(job.params["target"]), slot, room.spill)
+        chosen += made.text != first.text
+        missed += len(made.missed)
         lines.append(
             {
                 **{name: utterance[name] for name in ("id", "start", "end", "speaker")},
@@ -101,6 +116,8 @@ def _write(job: Job, asked: _Asked, known: Mapping[str, Translation], failed: Ma
         "utterances": len(lines),
         "characters": before,
         "length": round(sum(len(line["text"]) for line in lines) / before, 3) if before else None,
+        **({"chosen_by_length": chosen} if chosen else {}),
+        **({"glossary_missed": missed} if missed else {}),
     }
 
 

@@ -65,3 +65,13 @@ def test_restoring_the_shielded_text_gives_the_text_back(text: str) -> None:
     assert shielded.restore(shielded.text) == text
     assert shielded.restore(shielded.text, original=True) == text
     assert shielded.intact(shielded.text)
+
+
+def test_a_term_is_a_whole_word_in_scripts_with_vowel_signs_too() -> None:
+    pairs = [("ಮನ", "mind"), ("ಮನೆ", "house")]
+    assert occurring("ಇದು ಮನೆ.", pairs) == (("ಮನೆ", "house"),)
+
+
+def test_scripts_without_spaces_have_terms_inside_a_run_of_letters() -> None:
+    held = shield("我喜欢苹果手机。", [("苹果", "Apple")])
+    assert held.text == "我喜欢xqzbb手机。" and held.restore(held.text) == "我喜欢Apple手机。"
