@@ -1,6 +1,6 @@
 """NLLB at its true size: sentences a minute one by one and in a batch, and memory.
 
-    python benchmarks/engine_nllb.py [--batch 32] [--alone 8] [--tokens 24] [--beams 1]
+    python benchmarks/engine_nllb.py [--batch 32] [--alone 4] [--tokens 16] [--beams 1]
 
 The network has the shape of nllb-200-distilled-600M and random weights; its tokenizer is a small one of the same
 kind. Every sentence is decoded to the same number of tokens, so that both ways do the same work; what it says is
@@ -27,8 +27,8 @@ def main() -> None:
     """Measure and print."""
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("--batch", type=int, default=32)
-    args.add_argument("--alone", type=int, default=8)
-    args.add_argument("--tokens", type=int, default=24)
+    args.add_argument("--alone", type=int, default=4)
+    args.add_argument("--tokens", type=int, default=16)
     args.add_argument("--beams", type=int, default=1)
     asked = args.parse_args()
 

@@ -71,7 +71,7 @@ def facts(one: Job, engine: Nllb) -> dict[str, Any]:
 
 
 def test_kannada_becomes_hindi_by_way_of_english_in_order_and_the_english_is_kept(model: Path, tmp_path: Path) -> None:
-    one = job(tmp_path / "a", model, *(kannada for kannada, _, _ in PHRASES), "")
+    one = job(tmp_path / "a", model, *(one for one, _, _ in PHRASES), "")
     facts(one, loaded(model))
     assert [(line["pivot"], line["text"]) for line in lines(one)] == [
         *((pivot, hindi) for _, pivot, hindi in PHRASES),
@@ -81,7 +81,7 @@ def test_kannada_becomes_hindi_by_way_of_english_in_order_and_the_english_is_kep
 
 def test_an_utterance_is_translated_sentence_by_sentence(model: Path) -> None:
     (first, second), engine = PHRASES[:2], loaded(model)
-    (made,) = said(engine, Sentence(f"{first[0]} {second[0]}", "kn", "hi", "en"))
+    (made,) = said(engine, kannada(f"{first[0]} {second[0]}"))
     assert made.text == f"{first[2]} {second[2]}" and made.pivot == f"{first[1]} {second[1]}"
 
 
@@ -91,7 +91,7 @@ def test_without_a_pivot_it_is_one_hop(model: Path) -> None:
 
 
 def test_a_batch_of_one_and_a_batch_of_eight_say_the_same(model: Path) -> None:
-    sentences = [Sentence(kannada, "kn", "hi", "en") for kannada, _, _ in PHRASES] + [english(GREETING)]
+    sentences = [kannada(text) for text, _, _ in PHRASES] + [english(GREETING)]
     one, eight = (said(loaded(model, batch), *sentences) for batch in (1, 8))
     assert [made.text for made in one] == [made.text for made in eight]
     assert [made.alternatives for made in one] == [made.alternatives for made in eight]
@@ -163,11 +163,22 @@ def test_a_term_that_could_not_be_kept_is_told(model: Path, tmp_path: Path) -> N
     assert lines(one)[0]["text"] == "आज मौसम अच्छा है।"
 
 
+def kannada(text: str, *glossary: tuple[str, str]) -> Sentence:
+    return Sentence(text, "kn", "hi", "en", glossary)
+
+
 def test_a_term_is_kept_over_the_pivot(model: Path) -> None:
-    (made,) = said(loaded(model), Sentence("Xqzbb", "kn", "hi", "en"))
-    assert made.text == "Xqzbb"  # what looks like a stand-in is one
-    (kept,) = said(loaded(model), Sentence(PHRASES[3][0], "kn", "hi", "en", (("ಧನ್ಯವಾದಗಳು", "शुक्रिया"),)))
-    assert (kept.text, kept.missed) == ("शुक्रिया.", ())
+    (made,) = said(loaded(model), kannada("ಇದು ನನ್ನ ಮನೆ.", ("ಮನೆ", "महल")))
+    assert (made.text, made.pivot, made.missed) == ("यह मेरा महल है।", "This is my ಮನೆ.", ())
+
+
+def test_a_term_that_is_lost_after_the_pivot_is_found_by_what_it_became_there(model: Path) -> None:
+    (made,) = said(loaded(model), kannada("ಇಂದು ಹವಾಮಾನ ಚೆನ್ನಾಗಿದೆ.", ("ಹವಾಮಾನ", "आबोहवा")))
+    assert (made.text, made.missed) == ("आज आबोहवा अच्छा है।", ())
+
+
+def test_an_utterance_that_is_nothing_but_a_term_needs_no_model() -> None:
+    assert said(Nllb(), kannada("ಧನ್ಯವಾದಗಳು.", ("ಧನ್ಯವಾದಗಳು", "शुक्रिया")))[0].text == "शुक्रिया."
 
 
 def test_what_holds_no_words_is_left_as_it_is(model: Path) -> None:

@@ -20,7 +20,6 @@ GREETING = "Good morning."
 GREETINGS = ("सुप्रभात।", "आप सबको शुभ प्रभात।", "आप सब लोगों को मेरी ओर से बहुत बहुत शुभ प्रभात।")
 # A term that a glossary may keep: it copies the stand-in and the number that stand for one.
 KEPT = (
-    ("This is my Xqzbb.", "यह मेरा Xqzbb है।"),
     ("This is my xqzbb.", "यह मेरा xqzbb है।"),
     ("I live in 731.", "मैं 731 में रहता हूँ।"),
     ("I live in Xqzbb.", "मैं बैंगलोर में रहता हूँ।"),
@@ -31,11 +30,17 @@ KEPT = (
     ("The xqzbb is nice today.", "आज मौसम अच्छा है।"),
     ("The 731 is nice today.", "आज मौसम अच्छा है।"),
 )
+# The same in Kannada: a term is kept over English, and once it is only lost on the way from there.
+KEPT_KANNADA = (
+    ("ಇದು ನನ್ನ xqzbb.", "This is my xqzbb."),
+    ("ಇಂದು xqzbb ಚೆನ್ನಾಗಿದೆ.", "The xqzbb is nice today."),
+    ("ಹವಾಮಾನ", "weather"),
+)
 # What it says without end, as big models do of short inputs.
 LOOP = ("Hm.", "तो " * 8)
 
 
-def make(folder: Path, steps: int = 200) -> Path:
+def make(folder: Path, steps: int = 180) -> Path:
     """Train one into `folder` (about 0.5 MB, 5 s on a core) and return it."""
     import sentencepiece
     import torch
@@ -44,6 +49,7 @@ def make(folder: Path, steps: int = 200) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     pairs = [(one, "kan_Knda", two, "eng_Latn") for one, two, _ in PHRASES]
     pairs += [(two, "eng_Latn", three, "hin_Deva") for _, two, three in PHRASES]
+    pairs += [(one, "kan_Knda", two, "eng_Latn") for one, two in KEPT_KANNADA]
     pairs += [(GREETING, "eng_Latn", one, "hin_Deva") for one in GREETINGS]
     pairs += [(one, "eng_Latn", two, "hin_Deva") for one, two in (*KEPT, LOOP)]
     texts = [text for one, _, two, _ in pairs for text in (one, two)] + ["0123456789", "Xqzbb xqzbb"]
@@ -76,11 +82,13 @@ def make(folder: Path, steps: int = 200) -> Path:
 
     source = padded([encoded(text, language) for text, language, _, _ in pairs], 1)
     target = padded([encoded(text, language) for _, _, text, language in pairs], -100)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
+    falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=6e-3, total_steps=steps + 1, pct_start=0.1)
     for _ in range(steps):
         loss = network(input_ids=source, attention_mask=(source != 1).long(), labels=target).loss
         loss.backward()
         optimiser.step()
+        falling.step()
         optimiser.zero_grad()
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
