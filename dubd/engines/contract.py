@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -240,13 +240,18 @@ class Spoken:
     phonemes: tuple[tuple[float, str], ...] = ()
 
 
+def _silent(fraction: float) -> None:
+    """Progress that nobody watches."""
+
+
 @dataclass(frozen=True)
 class Shot:
     """faces, lipsync and restore in: one segment's picture and what is known of it.
 
     `speech` is the dubbed sound, `original` the source's, both mono float32 at 48 kHz on the
     segment's clock, and so are the times in `timing`, speech.json's list of lines. lipsync writes to `out`;
-    restore reads `patches` and writes to `out`.
+    restore reads `patches` and writes to `out`. An engine that takes minutes for one calls `progress` with the
+    fraction done: each call is a word that keeps the worker from counting as hung.
     """
 
     video: Path
@@ -258,3 +263,4 @@ class Shot:
     timing: Sequence[dict[str, Any]] = field(default_factory=list)
     patches: PatchReader | None = None
     out: PatchWriter | None = None
+    progress: Callable[[float], None] = _silent

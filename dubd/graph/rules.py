@@ -91,8 +91,6 @@ class _Check:
         params = {key: value for key, value in given.items() if key not in own}
         if "glossary" in own:
             own["glossary"] = self.glossary(stage, own["glossary"])
-        if isinstance(own.get("python"), str):
-            own["python"] = self.python(stage, own["python"])
         name = own["engine"]
         if not isinstance(name, str):
             self.fault(("stages", stage, "engine"), "should be the name of an engine", f"engine: {_LITE[stage]}")
@@ -104,6 +102,8 @@ class _Check:
                 self.fault(("stages", stage, key), f"{key!r} has no meaning with engine: none", "remove it", key=True)
         else:
             self.engine(stage, name, own, params)
+        if isinstance(own.get("python"), str):  # else it is a parameter of the engine, which runs it itself
+            own["python"] = self.python(stage, own["python"])
         return own
 
     def engine(self, stage: str, name: str, own: dict[str, Any], params: dict[str, Any]) -> None:

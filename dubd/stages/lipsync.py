@@ -44,6 +44,7 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
             original=read_audio(job.inputs["audio"], RATE),
             timing=timing,
             out=out,
+            progress=job.progress,
         )
         (made,) = engine.run([shot])
         if isinstance(made, Exception):

@@ -1,0 +1,98 @@
+"""Checkouts of stand-in programs, and a segment of the sample to hand to them: for the tests of `external`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubd.engines.contract import Engine
+from dubd.engines.external import External
+from dubd.engines.landmarks import Dlib, DlibParams
+from dubd.engines.tracks import Tracks
+from dubd.engines.videoretalking import CHECKPOINTS, VideoRetalking
+from dubd.media.ffmpeg import write_wav
+from dubd.stages import faces, lipsync
+from dubd.stages.job import Job
+
+SAMPLE = Path(__file__).parents[2] / "script" / "sample" / "talking_head.mp4"
+PROGRAMS = Path(__file__).with_name("stand_in")
+FRAMES, RATE = 24, 25
+ARGS = ("inference.py", "--face", "{face}", "--audio", "{audio}", "--outfile", "{out}", "--re_preprocess")
+
+
+def checkout(folder: Path, program: str = "videoretalking", entry: str = "inference.py") -> Path:
+    """A folder such as a user clones: the program at `entry`, and empty files where VideoReTalking wants weights."""
+    (folder / entry).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PROGRAMS / "program.py", folder)
+    shutil.copy(PROGRAMS / f"{program}.py", folder / entry)
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    for name in CHECKPOINTS:
+        (folder / "checkpoints" / name).write_bytes(name.encode())
+    return folder
+
+
+def segment(folder: Path) -> dict[str, Path]:
+    """Video, faces and source sound of FRAMES frames of the sample from .8 s on, in which it speaks throughout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {"video": folder / "video.mp4", "faces": folder / "faces.npz", "audio": folder / "audio.wav"}
+    source = ["ffmpeg", "-v", "error", "-ss", "0.8", "-i", str(SAMPLE)]
+    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-pix_fmt", "yuv420p", "-threads", "1"]
+    subprocess.run([*source, "-frames:v", str(FRAMES), "-an", *encode, str(made["video"])], check=True)
+    length = str(FRAMES / RATE)
+    subprocess.run([*source, "-t", length, "-vn", "-ac", "1", "-ar", "48000", str(made["audio"])], check=True)
+    engine = Dlib()
+    engine.load("cpu", DlibParams())
+    job = Job("t", "faces", {"video": made["video"]}, {"faces": made["faces"]}, {"rate": f"{RATE}/1"})
+    (facts,) = faces.run([job], engine)
+    assert isinstance(facts, dict) and facts["seen"] == 1.0, facts
+    return made
+
+
+def without(segment: Mapping[str, Path], folder: Path, frames: list[int]) -> dict[str, Path]:
+    """The segment with no face found in those frames."""
+    tracks = Tracks.load(segment["faces"])
+    seen = tracks.seen.copy()
+    seen[:, frames] = False
+    boxes, points = tracks.boxes.copy(), tracks.points.copy()
+    boxes[:, frames], points[:, frames] = np.nan, np.nan
+    Tracks(boxes, points, seen, tracks.cuts).save(folder / "gaps.npz")
+    return {**segment, "faces": folder / "gaps.npz"}
+
+
+def babble() -> np.ndarray:
+    """A dub that swells four times a second, all through."""
+    at = np.arange(FRAMES * 48000 // RATE) / 48000
+    noise = np.random.default_rng(0).normal(0, 0.1, len(at))
+    return (noise * np.sin(2 * np.pi * 2 * at) ** 2).astype(np.float32)
+
+
+def engine(repo: Path, kind: type[External] = VideoRetalking, **params: Any) -> External:
+    """The engine, loaded for a checkout whose interpreter is this one."""
+    made = kind()
+    made.load("cpu", kind.Params(**{"repo": str(repo), "python": sys.executable, "check": (), **params}))
+    return made
+
+
+def sync(segment: Mapping[str, Path], out: Path, made: Engine[Any, Any], dub: np.ndarray | None = None) -> Any:
+    """Run the stage; its facts, or its error. `out` then holds patches.mkv and geometry.npz."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_wav(out / "speech.wav", babble() if dub is None else dub, 48000)
+    length = FRAMES / RATE
+    line = {"id": "000-01", "speaker": "S1", "slot": [0.0, length], "start": 0.0, "end": length, "phonemes": []}
+    (out / "speech.json").write_text(json.dumps({"language": "es", "loudness": -20.0, "lines": [line]}))
+    inputs = {**segment, "speech": out / "speech.wav", "timing": out / "speech.json"}
+    outputs = {"patches": out / "patches.mkv", "geometry": out / "geometry.npz"}
+    (facts,) = lipsync.run([Job("t", "lipsync", inputs, outputs, {"rate": f"{RATE}/1", "start": 0.0})], made)
+    return facts
+
+
+def told(path: Path) -> list[dict[str, Any]]:
+    """What the program's runs were told."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
