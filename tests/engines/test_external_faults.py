@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -143,12 +146,20 @@ def test_without_a_fallback_the_task_fails_with_the_program_s_last_words(
 
 
 def test_nothing_of_another_video_with_the_same_name_is_used_again(
-    segment: dict[str, Path], repo: Path, tmp_path: Path
+    segment: dict[str, Path], repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = checkouts.engine(repo, leaves=())  # as if an earlier run had left its caches
+    @contextmanager
+    def same(_: External) -> Iterator[Path]:
+        folder = tmp_path / "samename"
+        folder.mkdir()
+        yield folder
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(External, "_folder", same)  # names are unique otherwise
+    kept = checkouts.engine(repo, leaves=())
     checkouts.sync(segment, tmp_path / "one", kept)
-    for cache in (repo / "temp").glob("*_landmarks.txt"):
-        cache.write_text("[[0, 0, 9, 9]]")  # whoever reads it fails
+    (cache,) = (repo / "temp").glob("*_landmarks.txt")
+    cache.write_text("[[0, 0, 9, 9]]")  # whoever reads it fails
 
     assert checkouts.sync(segment, tmp_path / "two", kept)["fallback"] == 0
 
