@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dubd.engines import external_changed, external_exchange, external_params, external_run, registry
 from dubd.engines.contract import Engine, Shot, Vram
@@ -26,8 +26,10 @@ from dubd.engines.external_pieces import Piece, pieces
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
 from dubd.media.ffmpeg import probe
-from dubd.media.patches import Patch, PatchReader, PatchWriter
 from dubd.models.model import Needed
+
+if TYPE_CHECKING:
+    from dubd.media.patches import Patch, PatchReader
 
 log = logging.getLogger("dubd.external")
 
@@ -193,6 +195,8 @@ class External(Engine[Shot, Made]):
 
     def _fall_back(self, shot: Shot, failed: Sequence[_Done], folder: Path) -> PatchReader:
         """What the other engine makes of the whole shot. Errors: DubdError where there is to be none."""
+        from dubd.media.patches import PatchReader, PatchWriter
+
         if self.params.fallback == "none":
             raise DubdError(
                 f"the program {failed[0].why}",
@@ -219,9 +223,7 @@ class External(Engine[Shot, Made]):
         """All patches in the order of their frames; how many frames have one."""
         assert shot.out is not None
         where = {
-            one.piece.first: external_changed.areas(one.piece, one.region)
-            for one in done
-            if one.region is not None
+            one.piece.first: external_changed.areas(one.piece, one.region) for one in done if one.region is not None
         }
         sizes = [(x1 - x0, y1 - y0) for each in where.values() for x0, y0, x1, y1 in each]
         sizes += [instead.canvas] if instead else []

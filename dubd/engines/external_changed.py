@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from dubd.engines.external_pieces import Piece
 from dubd.engines.mouths_patch import Area
 from dubd.errors import DubdError
 from dubd.media.ffmpeg import frames_bgr
-from dubd.media.patches import PatchWriter
+
+if TYPE_CHECKING:
+    from dubd.media.patches import PatchWriter
 
 Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]

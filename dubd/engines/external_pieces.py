@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_closing, binary_dilation
 
 from dubd.engines import visemes
 from dubd.engines.mouths_shape import MouthShape, measure
@@ -57,6 +56,8 @@ def pieces(
     context: float,
 ) -> list[Piece]:
     """The pieces in order; none overlap, and none crosses a cut, since no track does. Sounds are mono at 48 kHz."""
+    from scipy.ndimage import binary_dilation
+
     count = tracks.frames
     heard = visemes.level(original, count, rate)
     busy = (heard > visemes.SPEECH) | (visemes.level(speech, count, rate) > visemes.SPEECH)
@@ -87,6 +88,8 @@ def pieces(
 
 def _closed(flags: Flags, most: int) -> Flags:
     """Holes of at most `most` frames filled; the edges stay as they are."""
+    from scipy.ndimage import binary_closing
+
     padded = np.pad(flags, most)
     filled = np.asarray(binary_closing(padded, np.ones(most + 1, np.bool_)), np.bool_)
     return np.asarray(filled[most : most + len(flags)] | flags)
