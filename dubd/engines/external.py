@@ -7,6 +7,7 @@ that it changed. Where it returns nothing of use, the `fallback` engine does the
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import shutil
@@ -123,8 +124,9 @@ class External(Engine[Shot, Made]):
         )
         done = []
         for number, piece in enumerate(found):
-            shot.progress(number / len(found))
-            done.append(self._attempt(shot, piece, size, folder / f"{folder.name}_{number}"))
+            still = functools.partial(shot.progress, number / len(found))
+            still()
+            done.append(self._attempt(shot, piece, size, folder / f"{folder.name}_{number}", still))
         failed = [one for one in done if one.why]
         instead = self._fall_back(shot, failed, folder) if failed else None
         changed = self._write(shot, done, instead, size)
@@ -138,12 +140,15 @@ class External(Engine[Shot, Made]):
             facts["why"] = sorted({one.why for one in failed})
         return facts
 
-    def _attempt(self, shot: Shot, piece: Piece, size: tuple[int, int], job: Path) -> _Done:
-        """One run of the program, and what can be used of it."""
+    def _attempt(self, shot: Shot, piece: Piece, size: tuple[int, int], job: Path, still: Callable[[], None]) -> _Done:
+        """One run of the program, and what can be used of it.
+
+        `still` is said now and then: the time limit here counts, and not the worker's deadline.
+        """
         rate = float(Fraction(shot.rate))
         job.mkdir()
         try:
-            out = self._run(shot, piece, job, rate)
+            out = self._run(shot, piece, job, rate, still)
             made = external_exchange.returned(out, piece, rate, self.params.pad)
             return _Done(piece, made, external_changed.region(shot.video, size, piece, made, self.params.threshold))
         except Unusable as error:
@@ -151,7 +156,7 @@ class External(Engine[Shot, Made]):
             log.warning("%s, %s: the program %s", shot.video, where, error)
             return _Done(piece, why=str(error))
 
-    def _run(self, shot: Shot, piece: Piece, job: Path, rate: float) -> Path:
+    def _run(self, shot: Shot, piece: Piece, job: Path, rate: float, still: Callable[[], None]) -> Path:
         """The video that one run of the program was to write. Errors: Unusable."""
         assert shot.speech is not None
         params, name = self.params, job.name
@@ -172,16 +177,15 @@ class External(Engine[Shot, Made]):
         for path, text in params.files.items():
             (job / path).write_text(filled(text), encoding="utf-8")
         repo = Path(params.repo)
-        tick = _still(shot.progress)
         try:
-            with external_run.alone(repo, tick) if params.alone else contextlib.nullcontext():
+            with external_run.alone(repo, still) if params.alone else contextlib.nullcontext():
                 ended = external_run.run(
                     [params.python, *map(filled, params.args)],
                     cwd=repo,
                     env={**self.environ, **{key: filled(text) for key, text in params.env.items()}},
                     log=job / "log.txt",
                     seconds=max(params.timeout, params.timeout_factor * seconds),
-                    tick=tick,
+                    tick=still,
                 )
         finally:
             _remove(repo, [external_params.filled(glob, words) for glob in params.leaves])
@@ -261,11 +265,6 @@ class External(Engine[Shot, Made]):
         base = tempfile.gettempdir()
         with tempfile.TemporaryDirectory(prefix="dubd", dir=base if _PLAIN.fullmatch(base) else "/tmp") as folder:
             yield Path(folder)
-
-
-def _still(progress: Callable[[float], None]) -> Callable[[], None]:
-    """A word to whoever counts silence as hanging: the time limit here is the one that holds."""
-    return lambda: progress(0.0)
 
 
 def _by_frame(reader: PatchReader | None) -> Iterator[tuple[int, int, int, Patch]]:

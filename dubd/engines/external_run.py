@@ -17,7 +17,7 @@ from typing import Final
 
 LINES: Final = 50  # of what it said last that are kept
 _KEEPER: Final = Path(__file__).with_name("external_keep.py")
-_TICK: Final = 5.0  # seconds between two words to whoever waits
+_TICK: Final = 1.0  # seconds between two words to whoever waits
 _TAIL: Final = 1 << 16  # bytes of the log that are looked at
 # Of our own interpreter: they would put our libraries before those of the other one.
 _OURS: Final = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "VIRTUAL_ENV", "GLIBC_TUNABLES")

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +80,19 @@ def engine(repo: Path, kind: type[External] = VideoRetalking, **params: Any) -> 
     return made
 
 
-def sync(segment: Mapping[str, Path], out: Path, made: Engine[Any, Any], dub: np.ndarray | None = None) -> Any:
-    """Run the stage; its facts, or its error. `out` then holds patches.mkv and geometry.npz."""
+def sync(
+    segment: Mapping[str, Path], out: Path, made: Engine[Any, Any], heard: Callable[[float], None] = lambda _: None
+) -> Any:
+    """Run the stage; its facts, or its error. `out` then holds patches.mkv and geometry.npz; `heard` its progress."""
     out.mkdir(parents=True, exist_ok=True)
-    write_wav(out / "speech.wav", babble() if dub is None else dub, 48000)
+    write_wav(out / "speech.wav", babble(), 48000)
     length = FRAMES / RATE
     line = {"id": "000-01", "speaker": "S1", "slot": [0.0, length], "start": 0.0, "end": length, "phonemes": []}
     (out / "speech.json").write_text(json.dumps({"language": "es", "loudness": -20.0, "lines": [line]}))
     inputs = {**segment, "speech": out / "speech.wav", "timing": out / "speech.json"}
     outputs = {"patches": out / "patches.mkv", "geometry": out / "geometry.npz"}
-    (facts,) = lipsync.run([Job("t", "lipsync", inputs, outputs, {"rate": f"{RATE}/1", "start": 0.0})], made)
+    job = Job("t", "lipsync", inputs, outputs, {"rate": f"{RATE}/1", "start": 0.0}, progress=heard)
+    (facts,) = lipsync.run([job], made)
     return facts
 
 

@@ -113,10 +113,15 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(
 ) -> None:
     monkeypatch.setenv("STAND_IN", "hang")
 
-    facts = checkouts.sync(segment, tmp_path / "out", checkouts.engine(repo, timeout=3.0, timeout_factor=1.0))
+    heard: list[float] = []
+
+    facts = checkouts.sync(
+        segment, tmp_path / "out", checkouts.engine(repo, timeout=3.0, timeout_factor=1.0), heard.append
+    )
 
     assert facts["why"] == ["was still running after 3 s, and was ended: [Step 0] looking for faces"]
     assert facts["changed"] > 0.8 * FRAMES
+    assert len(heard) >= 3, "a word each second: the worker does not count as hung"
     assert not within(repo)
 
 
