@@ -161,14 +161,14 @@ class External(Engine[Shot, Made]):
         assert shot.speech is not None
         params, name = self.params, job.name
         face, sound, out = (job / f"{name}{end}" for end in (".mp4", ".wav", "_out.mp4"))
-        external_exchange.write_face(shot.video, piece, face, shot.rate, params.rate)
+        external_exchange.write_face(shot.video, piece, face, shot.rate, params.fps)
         external_exchange.write_sound(shot.speech, piece, sound, rate, hertz=params.audio_rate, pad=params.pad)
         seconds = piece.frames / rate
         words = {
             **external_params.values(params, self.device, name),
             **{"face": str(face), "audio": str(sound), "out": str(out), "job": str(job)},
-            **{"rate": f"{params.rate or rate:g}", "seconds": f"{seconds:.3f}"},
-            "frames": str(round(seconds * (params.rate or rate))),
+            **{"rate": f"{params.fps or rate:g}", "seconds": f"{seconds:.3f}"},
+            "frames": str(round(seconds * (params.fps or rate))),
         }
 
         def filled(text: str) -> str:

@@ -31,7 +31,7 @@ class ExternalParams:
     leaves: tuple[str, ...] = ()  # what it leaves in the checkout, as globs with {name}: removed after each run
     check: tuple[str, ...] = ()  # arguments of the interpreter with which it must end well before the first run
     alone: bool = False  # two runs in one checkout would spoil each other
-    rate: float = 0.0  # frames a second of the video that it is given; 0: as the source has
+    fps: float = 0.0  # frames a second of the video that it is given; 0: as the source has
     audio_rate: int = 16000  # Hz
     pad: float = 0.2  # seconds of quiet after the sound
     context: float = 1.0  # face sizes around the face that it is shown; 0: the whole picture

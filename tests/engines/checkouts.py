@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dubd.engines.contract import Engine
 from dubd.engines.external import External
 from dubd.engines.landmarks import Dlib, DlibParams
 from dubd.engines.tracks import Tracks
@@ -81,7 +81,7 @@ def engine(repo: Path, kind: type[External] = VideoRetalking, **params: Any) -> 
 
 
 def sync(
-    segment: Mapping[str, Path], out: Path, made: Engine[Any, Any], heard: Callable[[float], None] = lambda _: None
+    segment: Mapping[str, Path], out: Path, made: External, heard: Callable[[float], None] = lambda _: None
 ) -> Any:
     """Run the stage; its facts, or its error. `out` then holds patches.mkv and geometry.npz; `heard` its progress."""
     out.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,8 @@ def sync(
     (out / "speech.json").write_text(json.dumps({"language": "es", "loudness": -20.0, "lines": [line]}))
     inputs = {**segment, "speech": out / "speech.wav", "timing": out / "speech.json"}
     outputs = {"patches": out / "patches.mkv", "geometry": out / "geometry.npz"}
-    job = Job("t", "lipsync", inputs, outputs, {"rate": f"{RATE}/1", "start": 0.0}, progress=heard)
+    params = {"rate": f"{RATE}/1", "start": 0.0, **asdict(made.params)}  # the stage's and the engine's, in one
+    job = Job("t", "lipsync", inputs, outputs, params, progress=heard)
     (facts,) = lipsync.run([job], made)
     return facts
 

@@ -114,7 +114,7 @@ def test_a_video_of_another_rate_is_fitted_by_time(
     repo = checkouts.checkout(tmp_path / "repo")
     monkeypatch.setenv("STAND_IN", "fps")  # 20 a second come back for the 30 that it is given and the 25 of the video
 
-    facts = checkouts.sync(segment, tmp_path / "out", checkouts.engine(repo, External, args=ARGS, rate=30.0))
+    facts = checkouts.sync(segment, tmp_path / "out", checkouts.engine(repo, External, args=ARGS, fps=30.0))
 
     assert checkouts.told(told)[0]["rate"] == 30.0
     assert facts["mode"] == "external" and facts["changed"] > 0.9 * FRAMES and facts["repaired"] == 0, facts
