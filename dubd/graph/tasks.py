@@ -161,7 +161,7 @@ class VideoTasks:
             inputs=inputs | {key: self._at(path) for key, path in step.reads.items()},
             lists=lists,
             outputs=outputs,
-            params={**step.params, **(step.rule.params if step.rule else {})},
+            params={**(step.rule.params if step.rule else {}), **step.params},  # of one name, the stage's own counts
             engine_params=step.rule.params if step.rule else {},
             batch=step.batch,
             parallel=step.parallel,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dubd.engines import registry
 from dubd.graph.rule import StageRule
 from dubd.graph.steps import Step
+from dubd.graph.tasks import VideoTasks
 from tests.graph.plugin import installed
+from tests.graph.stand import Desk, plan
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +35,16 @@ def test_the_workers_of_a_card_are_the_rules_or_else_the_engines(monkeypatch: py
 
 def test_how_many_workers_there_are_is_in_no_key() -> None:
     assert step().key == step(2).key
+
+
+def test_a_parameter_of_an_engine_never_replaces_the_stages_own_of_that_name(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    video = desk.claim()
+    speak = video.rule.stages.speak.model_copy(update={"params": {"voice": "low", "language": "xx"}})
+    stages = video.rule.stages.model_copy(update={"speak": speak})
+    tasks = VideoTasks(replace(video, rule=video.rule.model_copy(update={"stages": stages})))
+    (video.folder / "plan.json").write_text(json.dumps(plan(1)), encoding="utf-8")
+    tickets = [task.meta["ticket"] for task in tasks.rest() if task.meta]
+    (said,) = (ticket for ticket in tickets if ticket.stage == "speak")
+    assert (said.params["language"], said.params["voice"]) == ("es", "low")
+    assert said.engine_params["language"] == "xx"
