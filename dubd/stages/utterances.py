@@ -18,6 +18,15 @@ LONGEST: Final = 12.0  # s: a dub drifts from the picture in anything longer
 _ROOM: Final = 0.3  # s between the edge of the sound and the nearest word, beyond which it was no speech
 _MARGIN: Final = 0.1  # s by which a word may begin before its sound is loud enough to be seen, or end after it
 _BELIEVED: Final = 0.03  # mean posterior: the worst line of a real clip that was partly right had .1
+_SENTENCE: Final = 0.8  # s: a shorter sentence stays with its neighbour
+_ENDS: Final = ".?!…।॥؟۔。！？｡։"
+_QUOTES: Final = "\"'»”’)]」』"
+_ABBREVIATED: Final = re.compile(r"(?i)(mr|mrs|ms|dr|st|prof|sr|sra|jr|vs|etc|no|fig|\w)\.")
+_JOINS: Final = (
+    re.compile(  # scripts without spaces between words: kana, Han, Thai, Lao, Khmer, Burmese and their marks
+        r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
+    )
+)
 _SHORTEST: Final = 0.05  # s: less is no line of its own
 _TOO_OFTEN: Final = 4  # times the same word and nothing else
 _REACH: Final = 0.5  # s by which subtitles come early or stay late
@@ -72,7 +81,7 @@ def from_words(words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1
     made = []
     for start, end in joined(speech):
         held = tuple(word for word in words if start - _MARGIN <= (word.start + word.end) / 2 < end + _MARGIN)
-        for part in _short(held):
+        for part in (part for said in _sentences(held) for part in _short(said)):
             first, last = part[0], part[-1]
             sounding = [(a, b) for a, b in speech if start <= a and b <= end and b > first.start and a < last.end]
             begin, until = sounding[0][0] if sounding else start, sounding[-1][1] if sounding else end
@@ -108,10 +117,18 @@ def from_cues(cues: Sequence[Cue], speech: Sequence[Span], seconds: float) -> li
 
 
 def sentence(words: Sequence[str]) -> str:
-    """Words as a sentence: a capital first, names of days and the like, a full stop or a question mark."""
-    text = " ".join(words).strip()
+    """Words as a sentence: a capital first, names of days and the like, a full stop or a question mark.
+
+    Left as they are where the recogniser writes capitals or marks itself.
+    """
+    text = ""
+    for word in words:
+        text += word if not text or (_JOINS.match(text[-1]) and _JOINS.match(word)) else f" {word}"
+    text = text.strip()
     if not text:
         return ""
+    if text != text.lower() or any(_ended(word, "") for word in words):
+        return text
     mark = "?" if _ASKING.match(text) else "."
     text = _CAPITAL.sub(lambda found: found.group().capitalize(), text)
     return text[0].upper() + text[1:] + ("" if text[-1] in ".?!…" else mark)
@@ -126,6 +143,25 @@ def joined(speech: Sequence[Span]) -> list[Span]:
         else:
             joined.append((start, end))
     return joined
+
+
+def _sentences(words: tuple[Word, ...]) -> list[tuple[Word, ...]]:
+    """`words` as the sentences that their marks make of them; all of them where the recogniser writes no marks."""
+    made: list[tuple[Word, ...]] = []
+    first = 0
+    for at in range(1, len(words)):
+        until = words[at - 1].end
+        long = until - words[first].start >= _SENTENCE and words[-1].end - words[at].start >= _SENTENCE
+        if long and _ended(words[at - 1].text, words[at].text):
+            made.append(words[first:at])
+            first = at
+    return [*made, words[first:]] if words else []
+
+
+def _ended(word: str, following: str) -> bool:
+    """Whether a sentence ends with this word: not with an abbreviation, nor before a small letter."""
+    bare = word.rstrip(_QUOTES)
+    return bare[-1:] in _ENDS and bare != "" and not _ABBREVIATED.fullmatch(bare) and not following[:1].islower()
 
 
 def _short(words: tuple[Word, ...]) -> list[tuple[Word, ...]]:

@@ -85,3 +85,29 @@ def test_cues_of_one_speaker_that_overlap_follow_one_another() -> None:
 def test_two_people_may_speak_at_once() -> None:
     made = from_cues([Cue(0, 3, "One.", "A"), Cue(2, 5, "Two.", "B")], [], 10)
     assert [(one.start, one.end) for one in made] == [(0, 3), (2, 5)]
+
+
+def test_a_sentence_that_the_recogniser_marks_is_an_utterance_without_any_pause() -> None:
+    said = words((0.0, 0.5, "ನಮಸ್ಕಾರ,"), (0.5, 1.5, "ಹೇಗಿದ್ದೀರಿ?"), (1.5, 2.0, "ಇದು"), (2.0, 3.0, "ಮನೆ।"), (3.0, 4.0, "ಸರಿ"))
+    made = from_words(said, [(0, 4)])
+    assert [one.text for one in made] == ["ನಮಸ್ಕಾರ, ಹೇಗಿದ್ದೀರಿ?", "ಇದು ಮನೆ।", "ಸರಿ."]
+    assert [(one.start, one.end) for one in made] == [(0, 1.5), (1.5, 3.0), (3.0, 4)]
+
+
+@pytest.mark.parametrize("said", ["I met Dr. Smith there today", "He said no. and he left", "Yes. We can do that now."])
+def test_an_abbreviation_a_small_letter_and_a_word_alone_end_no_utterance(said: str) -> None:
+    spaced = words(*((n * 0.4, n * 0.4 + 0.4, word) for n, word in enumerate(said.split())))
+    assert [one.text for one in from_words(spaced, [(0, 3)])] == [said]
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        (["Je", "suis", "parti."], "Je suis parti."),
+        (["今", "日", "は。"], "今日は。"),
+        (["i", "Jan", "poszli"], "i Jan poszli"),
+        (["你", "好", "Bob"], "你好 Bob"),
+    ],
+)
+def test_what_the_recogniser_writes_itself_is_left_as_it_is(said: list[str], written: str) -> None:
+    assert sentence(said) == written
