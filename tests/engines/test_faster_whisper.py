@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("faster_whisper", reason="needs the extra faster-whisper")
+pytest.importorskip("whisper", reason="its scripted model is made with openai-whisper")
+
+from dubd.engines.contract import Engine, Heard, Recording, Room
+from dubd.engines.faster_whisper import FasterWhisper
+from dubd.engines.whisper import Whisper, WhisperParams
+from dubd.errors import DubdError
+from dubd.models.model import Model
+from dubd.stages import transcribe
+from tests.engines import tiny_whisper
+from tests.engines.test_whisper import LOOP, recording, segment, texts
+from tests.engines.voices import BRIGHT
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_whisper.make(tmp_path_factory.mktemp("whisper"), bright=LOOP)
+
+
+@pytest.fixture(scope="module")
+def converted(checkpoint: Path) -> Path:
+    return tiny_whisper.converted(checkpoint, checkpoint.parent / "converted")
+
+
+def loaded(engine: Engine[Recording, Heard], path: Path, precision: str | None = "fp32") -> Engine[Recording, Heard]:
+    engine.room, engine.precision = Room(batch=8), precision
+    engine.load("cpu", WhisperParams(str(path)))
+    return engine
+
+
+def test_it_writes_the_transcript_that_whisper_writes(tmp_path: Path, checkpoint: Path, converted: Path) -> None:
+    ours, theirs = (
+        segment(tmp_path / "a", recording()),
+        segment(tmp_path / "b", recording()),
+    )
+    transcribe.run([ours], loaded(FasterWhisper(), converted))
+    transcribe.run([theirs], loaded(Whisper(), checkpoint))
+    made, wanted = (json.loads(job.outputs["transcript"].read_text()) for job in (ours, theirs))
+    lines = list(zip(made["utterances"], wanted["utterances"], strict=True))
+    assert [line["text"] for line, _ in lines] == [text for _, _, text in tiny_whisper.KANNADA]
+    for line, other in lines:
+        assert line["text"] == other["text"]
+        for word, same in zip(line["words"], other["words"], strict=True):
+            assert word["text"] == same["text"] and set(word) == set(same)
+            assert [word["start"], word["end"]] == pytest.approx([same["start"], same["end"]], abs=0.05)
+
+
+def test_int8_a_batch_and_a_loop_in_it(converted: Path) -> None:
+    engine = loaded(FasterWhisper(), converted, None)
+    batch = [recording(), recording(BRIGHT), recording(speech=((0.3, 4.0),), seconds=5)]
+    first, loop, short = engine.run(batch)
+    assert texts(first) == " ".join(text for _, _, text in tiny_whisper.KANNADA)
+    assert texts(loop) == "" and short == engine.run(batch[2:])[0]
+
+
+def test_drawing_at_random_gives_the_same_again_whatever_came_before(converted: Path) -> None:
+    from dubd.engines.whisper_batch import HOTTER
+    from dubd.engines.whisper_ct2 import Ct2Decoder, model
+    from dubd.engines.whisper_window import windows
+
+    decoder = Ct2Decoder(lambda: model(converted, "transcribe", "cpu", "fp32"), converted, beam=1)
+    encoded = decoder.encode(windows(recording()))
+
+    def drawn(seed: int) -> list[float]:
+        cold = decoder.decode(encoded, "kn", HOTTER[0], seed)
+        return [one.sure for one in [*cold, *decoder.decode(encoded, "kn", 4.0, seed)]]
+
+    first, other = drawn(1), drawn(2)
+    assert drawn(1) == first != other
+
+
+def test_what_it_holds_is_told_for_a_gpu_only(converted: Path) -> None:
+    engine = loaded(FasterWhisper(), converted)
+    assert (engine.held(), engine.peak()) == (None, None)
+    large = FasterWhisper.vram(WhisperParams("large-v3"), None)
+    assert FasterWhisper.vram(WhisperParams("large-v3"), "int8").model < large.model
+    assert large.at(8) < 7 * 1024
+
+
+def test_published_models_are_pinned_to_a_commit_and_their_files_to_a_sum() -> None:
+    for one in FasterWhisper.published.values():
+        assert isinstance(one, Model) and re.fullmatch("[0-9a-f]{40}", one.revision)
+        assert all(one.revision in str(file.url) and file.sha256 and file.size for file in one.files)
+
+
+def _cut(folder: Path) -> None:
+    whole = (folder / "model.bin").read_bytes()
+    (folder / "model.bin").write_bytes(whole[: len(whole) // 2])
+
+
+def _without_tokens(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def _transformers(folder: Path) -> None:
+    (folder / "model.bin").rename(folder / "model.safetensors")
+
+
+def _garbled(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_cut, "not a whole CTranslate2 model"),
+        (_without_tokens, "no tokenizer.json"),
+        (_transformers, "ct2-transformers-converter"),
+        (_garbled, "not a whole CTranslate2 model"),
+    ],
+)
+def test_a_bad_model_is_told_in_one_line(
+    tmp_path: Path, converted: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in converted.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    spoil(folder)
+    with pytest.raises(DubdError, match=said) as caught:
+        FasterWhisper().load("cpu", WhisperParams(str(folder)))
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
