@@ -60,10 +60,19 @@ class _Measure:
     wanted: float  # standard deviation, frame
     colour: Plane  # (3, 3): offset, slope over x, slope over y for Y, Cb, Cr
 
+    def sharpness(self) -> float:
+        """How much of the frame's detail the patch has, without the grain of either: 1 where they are alike."""
+        signal, target = self._signals()
+        return math.sqrt(signal / max(target, 1e-6))
+
+    def _signals(self) -> tuple[float, float]:
+        """Energy of the patch and of the frame without their grain."""
+        kernel = 20  # energy of the Laplacian's kernel on white noise
+        return max(0.0, self.energy - kernel * self.noise**2), max(0.0, self.target - kernel * self.wanted**2)
+
     def boost(self) -> float:
         """The k for which patch + k * detail has the frame's energy: the root of a quadratic."""
-        signal = max(0.0, self.energy - 20 * self.noise**2)
-        target = max(0.0, self.target - 20 * self.wanted**2)  # 20: energy of the Laplacian's kernel on white noise
+        signal, target = self._signals()
         if self.gain <= 1e-6 or self.cross <= 0:
             return 0.0
         inside = self.cross**2 - self.gain * (signal - target)
@@ -122,7 +131,7 @@ class Sharpen(Engine[Shot, Mapping[str, Any]]):
         tally = _Tally()
         steps = self.params.memory * float(Fraction(shot.rate))
         at = 0
-        for frame, x, y, patch, under in _pairs(shot):
+        for frame, x, y, patch, under in pairs(shot):
             width, height = patch.size
             centre = (x + width / 2, y + height / 2)
             while at < len(cuts) and cuts[at] <= frame:
@@ -255,7 +264,7 @@ def _cuts(shot: Shot) -> list[int]:
         return [int(cut) for cut in np.sort(arrays["cuts"])]
 
 
-def _pairs(shot: Shot) -> Iterator[tuple[int, int, int, Patch, Planes]]:
+def pairs(shot: Shot) -> Iterator[tuple[int, int, int, Patch, Planes]]:
     """Patches with the frame's planes under them: frame, x, y, patch, under."""
     from dubd.media.ffmpeg import frames_yuv, probe
     from dubd.media.patches import planes

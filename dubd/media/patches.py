@@ -56,15 +56,15 @@ class Patch:
         odd = (bgra.shape[0] % 2, bgra.shape[1] % 2)
         if any(odd):
             bgra = np.pad(bgra, ((0, odd[0]), (0, odd[1]), (0, 0)))
-        alpha, matrix = np.ascontiguousarray(bgra[..., 3]), _matrix(space, range)
+        alpha, codes = np.ascontiguousarray(bgra[..., 3]), matrix(space, range)
         bgr = cv2.cvtColor(bgra, cv2.COLOR_BGRA2BGR)
         half = (alpha.shape[1] // 2, alpha.shape[0] // 2)
         weighted = cv2.multiply(bgr, cv2.merge([alpha] * 3), dtype=cv2.CV_32F)
         weight = cv2.resize(alpha.astype(np.float32), half, interpolation=cv2.INTER_AREA)
         mean = cv2.resize(weighted, half, interpolation=cv2.INTER_AREA) / np.maximum(weight, 0.25)[..., None]
-        cb, cr = cv2.split(cv2.convertScaleAbs(cv2.transform(mean, matrix[1:])))  # rounds and saturates
+        cb, cr = cv2.split(cv2.convertScaleAbs(cv2.transform(mean, codes[1:])))  # rounds and saturates
         return cls(
-            luma=np.asarray(cv2.transform(bgr, matrix[:1]), np.uint8),
+            luma=np.asarray(cv2.transform(bgr, codes[:1]), np.uint8),
             cb=np.asarray(cb, np.uint8),
             cr=np.asarray(cr, np.uint8),
             alpha=alpha,
@@ -234,6 +234,11 @@ class PatchReader:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def places(self) -> list[tuple[int, int, int, int, int]]:
+        """Frame, x, y, width and height of each patch."""
+        return [tuple(row) for row in self._rows]
+
     def within(self, width: int, height: int) -> tuple[int, int, int, int]:
         """x, y, width, height (even, at least 2) of the part of a picture of that even size that patches lie on."""
         if not self._rows:
@@ -309,7 +314,7 @@ def _blend(plane: Pixels, x: int, y: int, over: Pixels, alpha: Pixels) -> None:
     under[:] = total >> 8
 
 
-def _matrix(space: str, range: str) -> npt.NDArray[np.float32]:
+def matrix(space: str, range: str) -> npt.NDArray[np.float32]:
     """From (b, g, r) in 0..255 to (Y, Cb, Cr) in codes, offsets in the last column (BT.709-6, 3.2-3.5)."""
     red, blue = _LUMA.get(space, _LUMA["bt601"])
     y = np.array([blue, 1 - red - blue, red])
