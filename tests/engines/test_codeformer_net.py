@@ -157,7 +157,7 @@ def test_weights_of_half_width_are_read_into_32_bits() -> None:
 
 def test_the_widths_are_read_off_the_weights() -> None:
     widths = Widths.of(tiny_codeformer.state())
-    assert widths == Widths(first=8, latent=16, codes=32, tokens=16)
+    assert widths == Widths(first=2, latent=16, codes=32, tokens=16)
 
 
 @pytest.mark.parametrize(

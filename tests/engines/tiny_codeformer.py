@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 Shapes = dict[str, tuple[int, ...]]
-FIRST, LATENT, CODES, TOKENS = 8, 16, 32, 16
+FIRST, LATENT, CODES, TOKENS = 2, 16, 32, 16
 
 
 def table(first: int = FIRST, latent: int = LATENT, codes: int = CODES, tokens: int = TOKENS) -> Shapes:
