@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from dubd.engines.codeformer import CodeFormer, CodeFormerParams
+from dubd.engines.codeformer import CodeFormer, CodeFormerParams, _batches
 from dubd.engines.contract import Room
+from dubd.engines.patched import Patched
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
 from dubd.media.ffmpeg import YuvEncoder, frames_yuv
@@ -184,12 +185,21 @@ def test_light_that_jumps_is_steadied_along_a_face(tmp_path: Path) -> None:
     assert steady["flicker_of_change"] < 0.35 * jumping["flicker_of_change"]
 
 
+def test_no_more_patches_wait_than_a_few_for_each_face_of_a_batch() -> None:
+    blank = Patch(*(np.zeros((2, 2), np.uint8) for _ in range(4)))
+    face = np.zeros((1, 1, 3), np.float32)
+    long = [Patched(frame, 0, 0, blank, planes=face if frame >= 500 else None) for frame in range(600)]
+    sizes = [len(batch) for batch in _batches(iter(long), 2)]
+    assert sum(sizes) == 600 and max(sizes) <= 8
+    assert sizes[-20:] == [2] * 20  # full again once faces follow on one another
+
+
 def _code(path: Path) -> None:
     class Malicious:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.system, ("touch " + str(path.with_name("ran")),)
 
-    path.write_bytes(pickle.dumps({"params_ema": Malicious()}))
+    path.write_bytes(pickle.dumps({"params_ema": Malicious()}, protocol=2))
 
 
 def _cut(path: Path) -> None:
