@@ -15,6 +15,7 @@ _COST = {
     "extract": 3.0,
     "transcribe": 4.0,
     "voice": 1.0,
+    "clone": 2.0,
     "translate": 0.5,
     "speak": 1.0,
     "faces": 8.0,

@@ -12,6 +12,7 @@ All memory is in whole MiB.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,15 @@ class Engine(ABC, Generic[Item, Made]):
         """What it needs on a GPU with these `Params`; None where it runs on the CPU. An estimate: use is measured."""
         return None
 
+    @classmethod
+    def clones(cls, params: Any) -> bool:  # noqa: ARG003  (for engines to answer)
+        """speak: whether with these `Params` it takes on a speaker's own voice, where the rule has `consent: true`."""
+        return False
+
+    def condition(self, references: Sequence[Reference]) -> list[Latents | Exception]:
+        """speak, where `clones`: each voice as the engine itself conditions on it, once for a video."""
+        raise NotImplementedError(f"{self.name} clones no voices")
+
     @abstractmethod
     def load(self, device: str, params: Any) -> None:
         """Bring the model into memory. `device` is "cpu" or "cuda:0"; `params` is a `Params`."""
@@ -221,23 +231,57 @@ class Translation:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """clone in: what one speaker said most cleanly, mono float32 at `rate` Hz, the cleanest piece first."""
+
+    pieces: tuple[np.ndarray, ...]
+    rate: int
+
+
+@dataclass(frozen=True)
+class Latents:
+    """clone out: a voice as an engine conditions on it, in arrays of its own; equal where all their bytes are."""
+
+    arrays: Mapping[str, np.ndarray] = field(compare=False, repr=False)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Latents:
+        """With the digest of `arrays`."""
+        digest = hashlib.sha256()
+        for name, array in sorted(arrays.items()):
+            digest.update(f"{name}{array.dtype}{array.shape}".encode() + array.tobytes())
+        return cls(dict(arrays), digest.hexdigest())
+
+
+@dataclass(frozen=True)
 class Line:
-    """speak in: text to say, its language, the voice (engine's own name), and the rate (1 = natural)."""
+    """speak in: text to say, its language, the voice (engine's own name), and the rate (1 = natural).
+
+    `latents` is the speaker's own voice where it is to be cloned; without it, an engine with many voices tells
+    speakers apart by `speaker`.
+    """
 
     text: str
     language: str
     voice: str
     rate: float = 1.0
     pitch: float | None = None  # the source speaker's median f0 in Hz, where known
+    speaker: int = 0  # the place of the source speaker's name among all of the video's
+    latents: Latents | None = None
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """speak out: mono float32 at `rate` Hz; `phonemes` are (start in s, IPA) where the engine knows them."""
+    """speak out: mono float32 at `rate` Hz; `phonemes` are (start in s, IPA) where the engine knows them.
+
+    `doubts` is what an engine that listens to itself finds wrong with its best try.
+    """
 
     samples: np.ndarray
     rate: int
     phonemes: tuple[tuple[float, str], ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def _silent(fraction: float) -> None:

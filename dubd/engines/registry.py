@@ -12,18 +12,24 @@ from dubd.engines.contract import Engine
 from dubd.errors import DubdError, Exit
 
 STAGES = ("transcribe", "translate", "speak", "faces", "lipsync", "restore")
+_WITH = {"clone": "speak"}  # a stage that runs with another's engine, in the very same worker
+
+
+def group(stage: str) -> str:
+    """The stage whose engines this one runs with: itself, but for a few."""
+    return _WITH.get(stage, stage)
 
 
 @cache
 def names(stage: str) -> tuple[str, ...]:
     """The words a rule may use for this stage, those of installed third-party packages too."""
-    return tuple(sorted(entry_points(group=f"dubd.{stage}").names))
+    return tuple(sorted(entry_points(group=f"dubd.{group(stage)}").names))
 
 
 @cache
 def find(stage: str, name: str) -> type[Engine[Any, Any]]:
     """The engine class that `name` stands for; DubdError with a did-you-mean where there is none."""
-    found = entry_points(group=f"dubd.{stage}", name=name)
+    found = entry_points(group=f"dubd.{group(stage)}", name=name)
     if not found:
         near = difflib.get_close_matches(name, names(stage), n=1)
         hint = f"did you mean {near[0]}?" if near else f"installed: {', '.join(names(stage)) or 'none'}"

@@ -9,6 +9,7 @@ VERSIONS: Final[dict[str, int]] = {
     "extract": 2,
     "transcribe": 1,
     "voice": 1,
+    "clone": 1,
     "translate": 1,
     "speak": 1,
     "faces": 1,

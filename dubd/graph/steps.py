@@ -98,6 +98,8 @@ def steps(rule: Rule, plan: Mapping[str, Any], source: str, subtitles: str | Non
     for segment in plan["segments"]:
         yield from chain.shared(segment)
     yield chain.voice()
+    if chain.cloned:
+        yield chain.clone()
     for target in rule.languages.target:
         for segment in plan["segments"]:
             yield from chain.spoken(segment, target)
@@ -109,6 +111,9 @@ class _Chain:
         self.rule, self.plan, self.source, self.subtitles, self.title = rule, plan, source, subtitles, title
         self.rate = plan["picture"]["rate"]
         self.lips = rule.stages.lipsync.on
+        speak = rule.stages.speak
+        engine = registry.find("speak", speak.engine)
+        self.cloned = rule.consent and engine.clones(engine.Params(**speak.params))
         # Only a whole stream that a browser can play is handed through as it is.
         self.copied = not self.lips and rule.clip is None and bool(plan["picture"]["copy"])
 
@@ -163,8 +168,20 @@ class _Chain:
             stage="voice",
             inputs={},
             lists={"audios": self.each("audio.wav"), "transcripts": self.each("transcript.json")},
-            outputs={"speakers": "voice/speakers.json"},
+            outputs={"speakers": "voice/speakers.json"}
+            | ({"references": "voice/references.npz"} if self.cloned else {}),
             params={},
+        )
+
+    def clone(self) -> Step:
+        """Once for a video: what the engine that speaks needs to know of each speaker's voice."""
+        return Step(
+            name="clone",
+            stage="clone",
+            inputs={"references": "voice/references.npz"},
+            outputs={"latents": "voice/latents.npz"},
+            params={},
+            rule=self.rule.stages.speak,
         )
 
     def spoken(self, segment: Mapping[str, Any], target: str) -> Iterator[Step]:
@@ -190,9 +207,10 @@ class _Chain:
                 "translation": f"{there}/translation.json",
                 "speakers": "voice/speakers.json",
                 "audio": f"{where}/audio.wav",
-            },
+            }
+            | ({"latents": "voice/latents.npz"} if self.cloned else {}),
             outputs={"speech": f"{there}/speech.wav", "timing": f"{there}/speech.json"},
-            params={"language": target, "segment": _stretch(segment)},
+            params={"language": target, "segment": _stretch(segment)} | ({"cloned": True} if self.cloned else {}),
             rule=stages.speak,
         )
         patched: dict[str, str] = {}

@@ -25,7 +25,19 @@ from typing import IO
 from dubd.schedule import logs, worker
 
 _COMMON = ("numpy", "scipy.signal", "scipy.ndimage", "cv2", "soundfile")
-_STAGES = ("plan", "extract", "transcribe", "voice", "translate", "speak", "faces", "lipsync", "restore", "render")
+_STAGES = (
+    "plan",
+    "extract",
+    "transcribe",
+    "voice",
+    "clone",
+    "translate",
+    "speak",
+    "faces",
+    "lipsync",
+    "restore",
+    "render",
+)
 _MESSAGE = 1 << 12
 
 

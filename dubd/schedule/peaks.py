@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubd.engines.registry import group
 from dubd.schedule.ticket import Ticket
 
 log = logging.getLogger("dubd.gpu")
@@ -161,7 +162,7 @@ Known = Mapping[Key, Mapping[int, Peak]]
 def key(card: str, ticket: Ticket) -> Key:
     """Under what a measurement is kept: all that changes it but the batch."""
     params = json.dumps(dict(ticket.engine_params), sort_keys=True)
-    return (card, ticket.stage, ticket.engine or "", ticket.revision, ticket.precision or "", params)
+    return (card, group(ticket.stage), ticket.engine or "", ticket.revision, ticket.precision or "", params)
 
 
 def merged(one: Known, other: Known) -> dict[Key, dict[int, Peak]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dubd.engines.registry import group
 from dubd.errors import DubdError
 from dubd.schedule import footprint, logs, surroundings
 from dubd.schedule.gpu import GpuError
@@ -84,15 +85,16 @@ class Worker:
 
     def start(self, ticket: Ticket, folder: Path, nursery: Nursery) -> None:
         """The process, with its log in `folder`; it holds the lease from now on. Errors: OSError where it cannot."""
-        argv = [ticket.stage, *([ticket.engine] if ticket.engine else [])]
+        stage = group(ticket.stage)
+        argv = [stage, *([ticket.engine] if ticket.engine else [])]
         lease = [self.seat.fileno()] if self.seat else []
-        name = f"{ticket.stage}-{ticket.engine}" if ticket.engine else "stages"
+        name = f"{stage}-{ticket.engine}" if ticket.engine else "stages"
         self._log = folder / f"{name}.log"
         with logs.opened(self._log) as log:
             if ticket.python is None:
                 self._process = nursery.start(argv, log, lease)
             else:
-                environ = surroundings.lent(ticket.stage, ticket.engine, folder.parent / ".cache" / "lent")
+                environ = surroundings.lent(stage, ticket.engine, folder.parent / ".cache" / "lent")
                 self._process = subprocess.Popen(
                     [ticket.python, "-m", "dubd.schedule.worker", *argv],
                     stdin=subprocess.PIPE,

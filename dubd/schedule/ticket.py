@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dubd.engines.contract import Vram
+from dubd.engines.registry import group
 from dubd.stages.job import Outcome
 
 Kind = tuple[str, ...]
@@ -49,7 +50,14 @@ class Ticket:
         if self.engine is None:
             return ("stages", self.python or "")
         params = repr(sorted(self.engine_params.items()))
-        return (self.stage, self.engine, self.python or "", params, self.precision or "", "gpu" if self.vram else "")
+        return (
+            group(self.stage),
+            self.engine,
+            self.python or "",
+            params,
+            self.precision or "",
+            "gpu" if self.vram else "",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The form that goes over a worker's pipe."""

@@ -92,7 +92,12 @@ def _load(stage: str, name: str, first: Mapping[str, Any], pipe: IO[str]) -> Eng
 
 def _watch(engine: Engine[Any, Any], pipe: IO[str]) -> None:
     """End the process at once where the card has no room: whoever caught the error would keep the memory alive."""
-    run, most = engine.run, 0
+    for call in ("run", "condition"):
+        setattr(engine, call, _watched(engine, getattr(engine, call), pipe))
+
+
+def _watched(engine: Engine[Any, Any], run: Callable[[Any], list[Any]], pipe: IO[str]) -> Callable[[Any], list[Any]]:
+    most = 0
 
     def watched(batch: Sequence[Any]) -> list[Any]:
         nonlocal most
@@ -110,7 +115,7 @@ def _watch(engine: Engine[Any, Any], pipe: IO[str]) -> None:
                 _full(pipe, one, most)
         return made
 
-    engine.run = watched  # type: ignore[method-assign]
+    return watched
 
 
 def _full(pipe: IO[str], error: Exception, items: int) -> NoReturn:
@@ -127,7 +132,14 @@ def _memory(engine: Engine[Any, Any] | None) -> dict[str, tuple[int, int]]:
 
 
 def _run(jobs: list[Job], engine: Engine[Any, Any] | None) -> list[Outcome]:
-    stage = jobs[0].stage
+    """Each stage's jobs in one call: one engine may serve two stages (registry.group)."""
+    outcomes: dict[str, list[Outcome]] = {}
+    for stage in dict.fromkeys(job.stage for job in jobs):
+        outcomes[stage] = _run_stage(stage, [job for job in jobs if job.stage == stage], engine)
+    return [outcomes[job.stage].pop(0) for job in jobs]
+
+
+def _run_stage(stage: str, jobs: list[Job], engine: Engine[Any, Any] | None) -> list[Outcome]:
     try:
         outcomes: list[Outcome] = importlib.import_module(f"dubd.stages.{stage}").run(jobs, engine)
         return outcomes

@@ -19,6 +19,7 @@ from dubd.media import ffmpeg, sound
 from dubd.media.loudness import Meter, limited
 from dubd.media.take import Take
 from dubd.media.timeline import SAMPLE_RATE, milliseconds
+from dubd.stages import clone
 from dubd.stages.fit import Placed, Span, Utterance, fit
 from dubd.stages.job import Facts, Job, Outcome, attempt
 
@@ -31,6 +32,7 @@ _LOUDNESS: Final = -18.0  # LUFS, where the source's is not known
 _LOUDEST, _QUIETEST = -12.0, -36.0  # LUFS: a source beyond these was measured on something else than speech
 _PEAK: Final = 10 ** (-1 / 20)  # -1 dBFS
 _NATURAL: Final = 0.005  # a tempo this near to 1 is 1
+_NOT_CLONED: Final = "not in the speaker's voice: no stretch of it is clean and long enough"
 _NOTHING: Final = Take(np.zeros(0, np.float32))
 
 
@@ -46,6 +48,7 @@ class _Script:
     lines: list[Line] = field(default_factory=list)
     loudness: list[float] = field(default_factory=list)  # LUFS, the source speaker's
     takes: list[Take] = field(default_factory=list)
+    doubts: list[tuple[str, ...]] = field(default_factory=list)
     natural: list[float] = field(default_factory=list)  # s
     placed: list[Placed | None] = field(default_factory=list)  # None for a line that says nothing
     outcome: Outcome | None = None
@@ -61,7 +64,7 @@ class _Script:
 
 
 def run(jobs: Sequence[Job], engine: Speaker) -> list[Outcome]:
-    """Inputs `translation`, `speakers`, `audio`; outputs `speech` (16 bit, 48 kHz, mono) and `timing`.
+    """Inputs `translation`, `speakers`, `audio`, to clone `latents`; outputs `speech` (16 bit, 48 kHz) and `timing`.
 
     Every line is said once at its natural rate, and once more where the engine itself can say it
     at the tempo that it needs; what the engine cannot do is stretched. One failing job fails alone.
@@ -84,16 +87,23 @@ def _read(script: _Script) -> None:
     script.begin = segment["first_sample"] / SAMPLE_RATE
     script.finish = script.begin + segment["samples"] / SAMPLE_RATE
     speakers = _json(job, "speakers", "speakers")
+    order = {name: place for place, name in enumerate(sorted(speakers))}
+    latents = clone.read(job.inputs["latents"], job.stage) if "latents" in job.inputs else {}
     for utterance in sorted(_json(job, "translation", "utterances"), key=lambda one: float(one["start"])):
         speaker = speakers.get(utterance["speaker"], {})
         script.utterances.append(utterance)
-        script.lines.append(Line(utterance["text"].strip(), job.params["language"], "auto", 1.0, speaker.get("pitch")))
+        name, text = utterance["speaker"], utterance["text"].strip()
+        said = Line(
+            text, job.params["language"], "auto", 1.0, speaker.get("pitch"), order.get(name, 0), latents.get(name)
+        )
+        script.lines.append(said)
         known = speaker.get("loudness")
         script.loudness.append(_LOUDNESS if known is None else float(known))
     level = sound.levels(ffmpeg.audio_blocks(job.inputs["audio"], SAMPLE_RATE), SAMPLE_RATE)
     silent = sound.silences(sound.speech(level), PAUSE)
     script.pauses = [(script.begin + float(start), script.begin + float(end)) for start, end in silent]
     script.takes = [_NOTHING] * len(script.lines)
+    script.doubts = [()] * len(script.lines)
 
 
 def _say(engine: Speaker, wanted: Sequence[tuple[_Script, int]]) -> None:
@@ -110,6 +120,9 @@ def _keep(script: _Script, index: int, spoken: Spoken | Exception) -> None:
     if isinstance(spoken, Exception):
         raise _unsaid(spoken, script.job.inputs["translation"], script.utterances[index]["id"])
     script.takes[index] = Take.of(spoken.samples, spoken.rate, spoken.phonemes)
+    script.doubts[index] = spoken.doubts
+    if "latents" in script.job.inputs and script.lines[index].latents is None:
+        script.doubts[index] += (_NOT_CLONED,)
 
 
 def _fit(script: _Script) -> None:
@@ -181,15 +194,15 @@ def _pieces(take: Take, placed: Placed) -> Iterator[tuple[float, Take]]:
 def _gain(engine: Speaker, script: _Script, index: int) -> float:
     """Brings the voice to the loudness of the source's speaker: the same for each of a speaker's lines."""
     line = script.lines[index]
-    own = _voice_loudness(engine, line.language, line.voice, line.pitch)
+    own = _voice_loudness(engine, replace(line, text=_CALIBRATION, rate=1.0))
     wanted = max(_QUIETEST, min(_LOUDEST, script.loudness[index]))
     return float(10 ** ((wanted - own) / 20))
 
 
 @lru_cache(maxsize=256)
-def _voice_loudness(engine: Speaker, language: str, voice: str, pitch: float | None) -> float:
-    """LUFS of a fixed sentence, so that it is the same in every segment of every video."""
-    spoken = engine.run([Line(_CALIBRATION, language, voice, 1.0, pitch)])[0]
+def _voice_loudness(engine: Speaker, calibration: Line) -> float:
+    """LUFS of a fixed sentence in that line's voice, so that it is the same in every segment of every video."""
+    spoken = engine.run([calibration])[0]
     if isinstance(spoken, Exception):
         raise _unsaid(spoken, None, "the calibration")
     meter = Meter()
@@ -202,6 +215,7 @@ def _told(script: _Script, index: int, phonemes: list[tuple[float, str]]) -> dic
     """The line as speech.json has it."""
     utterance, placed = script.utterances[index], script.placed[index]
     slot = [milliseconds(float(utterance[end])) for end in ("start", "end")]
+    doubts = {"doubts": list(script.doubts[index])} if script.doubts[index] else {}
     return {
         "id": utterance["id"],
         "speaker": utterance["speaker"],
@@ -213,6 +227,7 @@ def _told(script: _Script, index: int, phonemes: list[tuple[float, str]]) -> dic
         "natural": milliseconds(script.natural[index]),
         "overrun": milliseconds(placed.overrun) if placed else 0.0,
         "phonemes": [[milliseconds(at), name] for at, name in phonemes],
+        **doubts,
     }
 
 
@@ -220,6 +235,7 @@ def _facts(script: _Script) -> Facts:
     placed = [one for one in script.placed if one]
     tempos = [one.tempo for one in placed] or [1.0]
     late = [one.overrun for one in placed if one.overrun > 0]
+    doubtful = sum(bool(doubts) for doubts in script.doubts)
     return {
         "lines": len(placed),
         "natural_seconds": round(sum(script.natural), 3),
@@ -228,6 +244,7 @@ def _facts(script: _Script) -> Facts:
         "tempo_max": round(max(tempos), 3),
         "overruns": len(late),
         "overrun_ms": round(1000 * sum(late)),
+        **({"doubtful": doubtful} if doubtful else {}),
     }
 
 

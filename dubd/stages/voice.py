@@ -1,4 +1,4 @@
-"""Measure each speaker's voice, pitch and loudness, over all that they say in the video."""
+"""Measure each speaker's voice, pitch and loudness, over all that they say; keep its cleanest stretches."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dubd.errors import DubdError, Exit
 from dubd.media import pitch
 from dubd.media.loudness import Meter
 from dubd.media.timeline import SAMPLE_RATE
+from dubd.stages import references
 from dubd.stages.job import Facts, Job, one_by_one
 
 _LEAST_VOICED: Final = 20  # frames of 10 ms: under it a median says nothing
@@ -24,13 +25,15 @@ _LONGEST: Final = 30 * SAMPLE_RATE  # samples looked at in one go
 
 @one_by_one
 def run(job: Job) -> Facts:
-    """Lists `audios` (48 kHz) and `transcripts`, segment by segment; output `speakers`.
+    """Lists `audios` (48 kHz) and `transcripts`, segment by segment; output `speakers`, and `references` where asked.
 
     Pitch is rounded to 1 Hz and loudness to .1 LU, so that a small edit of a transcript changes no byte.
+    References depend on times and speakers alone: an edit of words changes none of them.
     This is the first stage that has seen every transcript: DubdError (Exit.INPUT) where nobody speaks.
     """
     audios, transcripts = job.lists["audios"], job.lists["transcripts"]
     voices: dict[str, _Voice] = {}
+    clean: dict[str, list[references.Piece]] = {}
     start = 0
     for done, (audio, transcript) in enumerate(zip(audios, transcripts, strict=True), 1):
         utterances = _utterances(transcript)
@@ -41,7 +44,11 @@ def run(job: Job) -> Facts:
                 voice = voices.setdefault(str(utterance["speaker"]), _Voice())
                 for piece in _stretch(sound, float(utterance["start"]), float(utterance["end"]), start):
                     voice.add(piece)
-            start += sound.frames
+        if "references" in job.outputs:
+            times = [(float(one["start"]), float(one["end"]), str(one["speaker"])) for one in utterances]
+            for speaker, pieces in references.pieces(audio, times, start).items():
+                clean.setdefault(speaker, []).extend(pieces)
+        start += sound.frames
         job.progress(done / len(audios))
     if not voices:
         raise DubdError(
@@ -52,7 +59,11 @@ def run(job: Job) -> Facts:
     speakers = {name: voices[name].measured() for name in sorted(voices)}
     text = json.dumps({"speakers": speakers}, indent=1, ensure_ascii=False) + "\n"
     job.outputs["speakers"].write_text(text, "utf-8")
-    return {"speakers": len(speakers), "seconds": round(sum(one["seconds"] for one in speakers.values()), 1)}
+    facts = {"speakers": len(speakers), "seconds": round(sum(one["seconds"] for one in speakers.values()), 1)}
+    if "references" in job.outputs:
+        best = {speaker: references.chosen(pieces) for speaker, pieces in clean.items()}
+        facts["references"] = references.write(job.outputs["references"], best)
+    return facts
 
 
 class _Voice:
