@@ -64,7 +64,6 @@ def pieces(audio: Path, utterances: Sequence[Times], offset: int) -> dict[str, l
     mono = samples.mean(axis=1)
     level = sound.levels([mono], SAMPLE_RATE)
     spoken = sound.speech(level)
-    quiet = level[~spoken]
     hop = round(SAMPLE_RATE * sound.HOP)
     found: dict[str, list[Piece]] = {}
     for start, end, speaker in utterances:
@@ -73,11 +72,11 @@ def pieces(audio: Path, utterances: Sequence[Times], offset: int) -> dict[str, l
             first, last = (min(max(0, round(at / sound.HOP - offset / hop)), len(level)) for at in free)
             for begin, finish in _cut(spoken[first:last], level[first:last]):
                 one = slice(first + begin, first + finish)
-                # Without a pause to measure, the quietest moments between the sounds stand for the background.
-                floor = float(np.median(quiet)) if len(quiet) > 20 else float(np.percentile(level[one], 2))
                 cut = mono[one.start * hop : one.stop * hop]
                 clipped = float(np.mean(np.abs(cut) >= _CLIPPED)) > _CLIPS
-                ratio = round(float(np.percentile(level[one], 75)) - floor)
+                # Between its sounds a voice leaves the background alone for moments, also where it makes no pause.
+                quiet, loud = np.percentile(level[one], (5, 75))
+                ratio = round(float(loud - quiet))
                 found.setdefault(speaker, []).append(Piece(audio, one.start * hop, one.stop * hop, clipped, ratio))
     return found
 
