@@ -47,9 +47,9 @@ _QUIET: Final = 10 ** (-45 / 20)  # of the peak: what is quieter at the ends is 
 _COOLER: Final = 0.75  # the temperature of the last tries, in parts of the rule's: fewer surprises
 _KEPT: Final = 64  # lines whose latents are kept for another rate: some 1 MB each
 
-# Parameters of the published model: 466.9 M, of which 444.4 M are the GPT. 4 bytes each; under autocast its weights
+# Parameters of the published model: 466.9 M, of which 441.0 M are the GPT. 4 bytes each; under autocast its weights
 # have a copy of 2 bytes beside them.
-_WEIGHTS, _GPT = 466_900_000, 444_400_000
+_WEIGHTS, _GPT = 466_900_000, 441_000_000
 # One text at its longest (605 audio tokens after 402 of text and 32 of the voice): keys and values of 30 layers of
 # 1024 channels, 2 x 30 x 1039 x 1024 x 4 bytes, and 28 s of sound in the vocoder, whose last stage has 32 channels at
 # 24 kHz, six such tensors at once.

@@ -182,6 +182,7 @@ def _built(folder: Path, config: Any, read: Any) -> Any:
         # The library would read the file again, and write an old one anew over the user's.
         model._load_checkpoint = lambda _: weights
         model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True, speaker_file_path="")
+        del model._load_checkpoint  # and with it the weights as they were read
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         first = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
         raise _wrong(path, f"not the weights of this XTTS: {first[:160]}") from error
