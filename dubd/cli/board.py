@@ -27,6 +27,7 @@ class Board:
     def __init__(self) -> None:
         self.courses: dict[Path, Course] = {}
         self._last: dict[Path, float] = {}
+        self._waits: set[str] = set()
 
     def __enter__(self) -> Board:
         return self
@@ -53,6 +54,8 @@ class Board:
             self.line(f"{folder.name} {name}: {clock(event.seconds)}, {event.why}{_forecast(course)}")
         elif event.state == "failed" and event.error:
             self.fault(event.error)
+        elif event.state == "waits" and event.error:
+            self.waits(event.error)
         elif (
             event.state == "progress"
             and event.fraction < 1
@@ -74,6 +77,18 @@ class Board:
     def fault(self, error: DubdError) -> None:
         """A fault that belongs to no task."""
         complain(error)
+
+    def waits(self, error: DubdError) -> None:
+        """Tasks of a video wait for a model: once for all of a stage."""
+        if str(error) not in self._waits:
+            self._waits.add(str(error))
+            self.fault(error)
+
+    def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
+        """What could be made of a video is made, the rest waits for models; each was told when it was reached."""
+        self.courses.pop(folder, None)
+        self._waits -= set(map(str, errors))
+        self.line(f"{folder.name}: not finished, it waits for models ({clock(seconds)}); the rest is kept", "yellow")
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """A video is done; `files` are what came of it, `lips` by language how much of the picture was changed."""
@@ -100,7 +115,7 @@ class Lines(Board):
 
     def show(self, folder: Path, course: Course, event: Event) -> None:  # noqa: ARG002
         """A line for each task that ran, was skipped or failed."""
-        if event.state in ("ran", "skipped", "failed"):
+        if event.state in ("ran", "skipped", "failed", "waits"):
             line: dict[str, Any] = {
                 "video": folder.name,
                 "task": event.task,
@@ -126,6 +141,10 @@ class Lines(Board):
     def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The video's own line: it is done, though nothing ran."""
         self._close(folder, "done", files, seconds, lips=lips)
+
+    def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
+        """The video's own line, with what it waits for first."""
+        self._close(folder, "waiting", (), seconds, error=errors[0] if errors else None)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The video's own line, with its first error."""
@@ -183,6 +202,8 @@ class Bars(Board):
         """Move the bar; failures stay above it."""
         if event.state == "failed" and event.error:
             self.fault(event.error)
+        elif event.state == "waits" and event.error:
+            self.waits(event.error)
         if folder not in self._bars:
             self._bars[folder] = self._progress.add_task(folder.name, total=1.0, at="", left="")
         left = course.remaining
@@ -211,6 +232,11 @@ class Bars(Board):
         """The bar that skipped tasks have drawn goes."""
         self._drop(folder)
         super().current(folder, files, seconds, lips)
+
+    def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
+        """The bar goes."""
+        self._drop(folder)
+        super().waiting(folder, errors, seconds)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The bar goes."""

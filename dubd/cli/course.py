@@ -52,7 +52,7 @@ class Course:
             self._part[event.task] = 0.0
         elif event.state == "progress":
             self._part[event.task] = min(1.0, max(0.0, event.fraction))
-        else:
+        elif event.state != "waits":
             self._part[event.task] = 1.0
             self.ran += event.state == "ran"
             if event.state != "ran":

@@ -15,7 +15,11 @@ from dubd.folders import Folders
 if TYPE_CHECKING:
     from rich.table import Table
 
-_GOES_ON = {"unfinished": "not finished; go on with", "changed": "something changed since; build it with"}
+_GOES_ON = {
+    "waiting": "waits for a model, see dubd status; once it is here go on with",
+    "unfinished": "not finished; go on with",
+    "changed": "something changed since; build it with",
+}
 
 
 def report(

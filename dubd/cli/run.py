@@ -159,6 +159,8 @@ class _Run:
             if event.state == "failed" and event.error:
                 self._told.add((video.folder, event.task))
                 self._remember(event.error)
+            if event.state == "waits" and event.error:
+                self._remember(event.error)
             if event.stage == "plan" and event.state in ("ran", "skipped"):
                 tasks = [VideoTasks(video).plan(), *VideoTasks(video).rest()]
                 self.board.know(video.folder, {task.name: task.meta["ticket"].stage for task in tasks if task.meta})
@@ -175,7 +177,7 @@ class _Run:
         from dubd.service.fault import fault_of
 
         folder = build.video.folder
-        settled, failed = build.settled, list(build.failed)
+        settled, failed, waiting = build.settled, list(build.failed), build.waiting
         try:
             build.close()
             if self.stopped and not settled:
@@ -190,6 +192,8 @@ class _Run:
                 self._fault(fault)
         if failed:
             self.board.failed(folder, [fault for _, fault in failed], seconds)
+        elif waiting:
+            self.board.waiting(folder, [lack.fault(folder.name) for lack in waiting], seconds)
         else:
             self.board.built(folder, results(build.video), seconds, changed_lips(build.video))
 

@@ -14,7 +14,14 @@ from dubd.cli.console import clock, name_in, say, show_json
 from dubd.errors import DubdError
 from dubd.folders import Folders
 
-_STYLE = {"done": "green", "building": "cyan", "failed": "red", "broken": "red", "changed": "yellow"}
+_STYLE = {
+    "done": "green",
+    "building": "cyan",
+    "failed": "red",
+    "broken": "red",
+    "changed": "yellow",
+    "waiting": "yellow",
+}
 _SIZES = (("foreign", "in use by other programs"), ("promised", "promised to workers"), ("free", "free"))
 
 
@@ -47,7 +54,8 @@ def status(
             head = "" if fault["file"] == drop["file"] else f"{drop['file']}: "
             say(f"{head}{DubdError.from_json(fault)}", "red")
         if not drop["error"]:
-            say(f"{drop['file']}: in the inbox, not taken yet: dubd watch")
+            needs = f"; needs {', '.join(drop['lacks'])}: dubd models pull {drop['rule']}" if drop["lacks"] else ""
+            say(f"{drop['file']}: in the inbox, not taken yet: dubd watch{needs}")
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
     if video is None:
@@ -103,6 +111,8 @@ def _waiting(video: Mapping[str, Any]) -> Iterator[str]:
             cause = f"{', '.join(sorted({name_in(name) for name in task['for'] if name in failed}))}, which failed"
         elif before:
             cause = ", ".join(before)
+        elif task["model"]:
+            cause = f"a model: {task['model']['says']}; {task['model']['remedy']}"
         elif task["gpu"]:
             cause = task["gpu"]["says"]
         else:

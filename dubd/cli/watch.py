@@ -89,7 +89,7 @@ class _Teller:
         from dubd.graph.report import changed_lips, results
         from dubd.graph.tasks import VideoTasks
 
-        error = news.event.error if news.event and news.event.state == "failed" else news.error
+        error = news.event.error if news.event and news.event.state in ("failed", "waits") else news.error
         if error:
             self.exit = self.exit or error.exit
         if news.event:
@@ -106,5 +106,7 @@ class _Teller:
             self._board.built(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
         elif news.build and news.kind == "current":
             self._board.current(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
+        elif news.kind == "waiting":
+            self._board.waiting(news.path, news.failed, news.seconds)
         elif news.kind == "failed":
             self._board.failed(news.path, news.failed, news.seconds)

@@ -97,6 +97,7 @@ class Engine(ABC, Generic[Item, Made]):
     stage: ClassVar[str]  # transcribe, translate, speak, faces, lipsync or restore
     summary: ClassVar[str]  # one line for `dubd doctor` and the report
     licence: ClassVar[str]  # code and data, SPDX where there is a name
+    commercial: ClassVar[bool | None] = None  # may it be used so; None: as dubd.models.licences knows `licence`
     Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
     # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
     # rule file). In a task's key stand the models in their place: what they hold and not where they lie.

@@ -21,18 +21,22 @@ from doit.task import Task
 
 from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
+from dubd.graph.needed import Lack, lacked, lacking
 from dubd.graph.promote import discard, private, promote
 from dubd.graph.state import State
 from dubd.graph.why import reasons
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Facts, Outcome
 
-Progress = Literal["started", "progress", "ran", "skipped", "failed", "blocked"]
+Progress = Literal["started", "progress", "ran", "skipped", "failed", "blocked", "waits"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task. `blocked`: not tried, because `error` names what failed before it."""
+    """Something that happened to a task. `blocked`: not tried, because `error` names what failed before it.
+
+    `waits`: not tried, because a model that `error` names is not here; that is no failure.
+    """
 
     task: str
     stage: str
@@ -84,6 +88,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._ready: dict[str, ExecNode] = {}
         self._tickets: tuple[Ticket, ...] | None = None  # of those, until they change
         self._running: dict[str, _Run] = {}
+        self._waiting: dict[str, tuple[ExecNode, Lack]] = {}
         self.failed: list[tuple[str, DubdError]] = []
 
     def start(self) -> None:
@@ -100,6 +105,11 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         if self._tickets is None:
             self._tickets = tuple(node.task.meta["ticket"] for node in self._ready.values())
         return self._tickets
+
+    @property
+    def waiting(self) -> Sequence[Lack]:
+        """What tasks wait for that could run but for their models; a build that is done leaves them to a later one."""
+        return tuple(dict.fromkeys(lack for _, lack in self._waiting.values()))
 
     @property
     def done(self) -> bool:
@@ -168,6 +178,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside))
         if not self._stop_running:
             self._pull(node)
+            self._arrived()
 
     def again(self, task: str) -> None:
         """Drop what the task wrote and queue it before the others; nothing is told, since nothing has ended."""
@@ -194,7 +205,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
     @property
     def succeeded(self) -> bool:
         """Everything selected is built."""
-        finished = not (self._ready or self._running or self._stop_running)
+        finished = not (self._ready or self._running or self._waiting or self._stop_running)
         return self.final_result == SUCCESS and finished
 
     # Within.
@@ -214,8 +225,19 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             elif not node.task.meta:  # a group: nothing to run
                 self.process_task_result(node, None)
             else:
-                self._ready[node.task.name] = node
+                if lack := lacked(node.task):
+                    self._waiting[node.task.name] = node, lack
+                    self._tell(node.task, "waits", error=lack.fault(self._video(node.task.name)))
+                else:
+                    self._ready[node.task.name] = node
                 node = self._tickets = None
+
+    def _arrived(self) -> None:
+        """Models may be loaded while other tasks run: those that waited for them need no later build."""
+        for lack in self.waiting:
+            if not lacking(lack.models):
+                for name in [name for name, (_, other) in self._waiting.items() if other == lack]:
+                    self._ready[name], self._tickets = self._waiting.pop(name)[0], None
 
     def _skipped(self, node: ExecNode) -> None:
         task = node.task
@@ -274,6 +296,9 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             stage=run.node.task.name,
             remedy="it is built again on the next run",
         )
+
+    def _video(self, task: str) -> str:
+        return self._state(task).folder.name
 
     def _state(self, task: str) -> State:
         state: State | None = self.dep_manager.backend.shard(task)

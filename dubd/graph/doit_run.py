@@ -126,13 +126,13 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             build = Build(
                 self.dep_manager,
                 control,
-                _no_listener,
+                _Listener(),
                 reporter=made(out, {"failure_verbosity": failure_verbosity}) if isinstance(made, type) else made,
                 always=always,
                 keep_going=continue_,
             )
             built = self._drive(build, num_process or None)
-            return int(fault or built)  # what was told first
+            return int(fault or built or (Exit.RULE if build.waiting else Exit.OK))  # what was told first
 
     def _claim(self, held: ExitStack) -> tuple[list[Task], dict[str, Exit]]:
         """Lock every video that has a task here; the others are dropped and named, each with its exit code."""
@@ -187,5 +187,14 @@ def _video(task: str) -> str:
     return sub if name == "plan" and sub else name
 
 
-def _no_listener(event: Event) -> None:
-    """doit's reporter has said it."""
+class _Listener:
+    """doit's reporter says all but what it does not know: that tasks wait for a model, one line a stage."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        text = str(event.error)
+        if event.state == "waits" and text not in self._said:
+            self._said.add(text)
+            sys.stderr.write(f"wait {text}\n")

@@ -98,8 +98,10 @@ def _state(folder: Path, *, failed: bool, built: bool) -> str:
         return "building"
     if failed:
         return "failed"
-    if not why(folder):
+    if not (stale := why(folder)):
         return "done"
+    if any(verdict.lack and not verdict.waits_for for verdict in stale):
+        return "waiting"
     return "changed" if built else "unfinished"
 
 

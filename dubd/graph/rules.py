@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 import os
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from dubd.engines import registry
+from dubd.engines.contract import Engine
 from dubd.errors import DubdError, Exit
 from dubd.graph import device, interpreter
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
+from dubd.models.model import Needed, Own
 
 __all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "require_recogniser", "unrecognised", "with_clip"]
 
@@ -126,11 +129,23 @@ class _Check:
                 params[name] = os.path.abspath(self.marked.path.parent / Path(choice).expanduser())
         try:
             own["params"] = complete(engine, params)
-            engine.models(engine.Params(**own["params"]))
+            models = engine.models(engine.Params(**own["params"]))
         except ValidationError as error:
             self.explain(error, ("stages", stage), engine.Params)
         except (TypeError, ValueError) as error:
             self.fault(("stages", stage), str(error).splitlines()[0], f"see dubd doctor for {name}")
+        else:
+            self.models(stage, own["params"], engine, models)
+
+    def models(
+        self, stage: str, params: dict[str, Any], engine: type[Engine[Any, Any]], models: Sequence[Needed]
+    ) -> None:
+        """A model of one's own that is not there can only be a slip; a published one is waited for."""
+        for path in [model.path for model in models if self.ready and isinstance(model, Own)]:
+            if not path.exists():
+                key = next((name for name in engine.model_params if params.get(name) == str(path)), None)
+                where = ("stages", stage, key) if key else ("stages", stage)
+                self.fault(where, f"no model at {path}", "paths are relative to the rule file")
 
     def glossary(self, stage: str, given: object) -> object:
         where = ("stages", stage, "glossary")

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dubd.engines import registry
-from dubd.engines.contract import Engine, Vram
+from dubd.engines.contract import Vram
 from dubd.graph import device
 from dubd.graph.catalogue import VERSIONS
+from dubd.graph.needed import needed
 from dubd.graph.rule import Rule, StageRule
 from dubd.models import store
+from dubd.models.model import Needed
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,14 @@ class Step:
                 "params": {name: value for name, value in params.items() if name not in engine.model_params},
                 "precision": self.rule.precision,
             }
-            if engine.models.__func__ is not Engine.models.__func__:  # type: ignore[attr-defined]  # asked for each task
-                models = engine.models(engine.Params(**params))
+            if models := self.models:
                 key["engine"]["models"] = [store.identity(model) for model in models]
         return key
+
+    @property
+    def models(self) -> tuple[Needed, ...]:
+        """The models that its engine loads."""
+        return needed(self.stage, self.rule) if self.rule else ()
 
     @property
     def batch(self) -> int:

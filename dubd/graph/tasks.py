@@ -6,14 +6,17 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from doit.task import DelayedLoader, Task
 
 from dubd.errors import DubdError, Exit
+from dubd.folders import Folders
 from dubd.graph import content
 from dubd.graph.content import ContentChecker
+from dubd.graph.needed import Lack, lack, word
 from dubd.graph.state import State
 from dubd.graph.steps import Step, plan_step, steps
 from dubd.graph.video import Video
@@ -165,6 +168,7 @@ class VideoTasks:
             engine_params=step.rule.params if step.rule else {},
             batch=step.batch,
             parallel=step.parallel,
+            models=step.models,
             python=str(step.rule.python) if step.rule and step.rule.python else None,
             cache=self.video.folder.parent / ".cache",
             vram=step.vram,
@@ -183,8 +187,16 @@ class VideoTasks:
             doc=f"{step.stage} with {step.engine}" if step.engine else step.stage,
             io={"capture": False},
             clean=True,
-            meta={"ticket": ticket},
+            meta={"ticket": ticket, "lack": partial(self._lack, ticket)},
         )
+
+    def _lack(self, ticket: Ticket) -> Lack | None:
+        """What keeps the task from running: models that are not here, looked for anew at each call."""
+        return lack(ticket.stage, ticket.models, self._word) if ticket.models else None
+
+    @cached_property
+    def _word(self) -> str:
+        return word(self.video.rule, Folders.find().rules, self.video.id)
 
     def _at(self, path: str) -> str:
         return path if os.path.isabs(path) else f"{self.folder}/{path}"

@@ -14,6 +14,7 @@ from doit.dependency import Dependency
 from dubd.errors import DubdError
 from dubd.graph.build import Build, Event, Listener
 from dubd.graph.content import ContentChecker
+from dubd.graph.needed import Lack
 from dubd.graph.promote import edited, sweep
 from dubd.graph.settled import settle, settled, stamps, unsettle
 from dubd.graph.state import Shards, State, owned
@@ -70,6 +71,11 @@ class VideoBuild:
     def failed(self) -> list[tuple[str, DubdError]]:
         """Tasks that failed, with their errors."""
         return self._build.failed if self._build else []
+
+    @property
+    def waiting(self) -> Sequence[Lack]:
+        """What tasks wait for that could run but for their models."""
+        return self._build.waiting if self._build else ()
 
     @property
     def settled(self) -> bool:

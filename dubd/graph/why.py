@@ -14,6 +14,7 @@ from doit.task import Task
 
 from dubd.errors import DubdError, Exit
 from dubd.graph.content import ContentChecker
+from dubd.graph.needed import Lack, lacked
 from dubd.graph.promote import beside_name, edited
 from dubd.graph.state import Shards, State
 from dubd.graph.tasks import VideoTasks
@@ -31,6 +32,7 @@ class Verdict:
     reasons: tuple[str, ...]  # its own
     waits_for: tuple[Verdict, ...] = ()  # stale tasks upstream that have reasons of their own
     last: Mapping[str, Any] | None = None  # the last run: at, seconds, why, state, error
+    lack: Lack | None = None  # models that its engine loads and that are not here
     ticket: Ticket | None = None  # what the scheduler is handed for it
     since: float = 0.0  # unix time at which the last of what it is made of was, as far as it was made by tasks
 
@@ -116,6 +118,7 @@ class _Asker:
             reasons=own + self._beside(task),
             waits_for=tuple(roots.values()),
             last=self._runs.get(name),
+            lack=lacked(task) if own or roots else None,
             ticket=task.meta["ticket"] if task.meta else None,
             since=max(
                 (float(self._runs[before]["at"]) for before in task.task_dep if before in self._runs), default=0.0

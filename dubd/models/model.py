@@ -30,7 +30,8 @@ class Model:
 
     `revision` is the publisher's own name of a state of the files that never changes, such as a commit of the hub;
     empty where the files' sha256 pin them. `home` is the page where a person reads about it, and gets it where there
-    is no direct link.
+    is no direct link. `commercial`: whether its terms allow commercial use, where `licence` is not one that
+    dubd.models.licences knows.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Model:
     licence: str
     home: str
     revision: str = ""
+    commercial: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,7 +35,27 @@ def lacking(needed: Needed) -> tuple[File, ...]:
     if isinstance(needed, Own):
         return () if needed.path.exists() else (File(needed.path.name),)
     folder = place(needed)
-    return tuple(file for file in needed.files if not _whole(folder / file.path, file.size))
+    return tuple(file for file in needed.files if not here(folder / file.path, file))
+
+
+def here(path: Path, file: File) -> bool:
+    """Whether `path` is that file, whole: it has its size, or, where that is not known, any."""
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False
+    return found == file.size if file.size is not None else found > 0
+
+
+def name(needed: Needed) -> str:
+    """As people are told of it: the published name, or the path of the user's own."""
+    return str(needed.path) if isinstance(needed, Own) else needed.name
+
+
+def size(files: Iterable[File]) -> int | None:
+    """Bytes of these files together; None where the size of one is not known before the server tells it."""
+    sizes = [file.size for file in files]
+    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def identity(needed: Needed) -> str:
@@ -64,11 +84,3 @@ def identity(needed: Needed) -> str:
 def _digest(path: Path, _inode: int, _size: int, _mtime: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _whole(path: Path, size: int | None) -> bool:
-    try:
-        found = path.stat().st_size
-    except OSError:
-        return False
-    return found == size if size is not None else found > 0

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from dubd.engines.contract import Vram
 from dubd.engines.registry import group
+from dubd.models.model import Needed
 from dubd.stages.job import Outcome
 
 Kind = tuple[str, ...]
@@ -36,6 +37,7 @@ class Ticket:
     engine_params: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1  # how many of its kind one call may take
     parallel: int = 1  # how many workers of its kind may run on one card at once
+    models: tuple[Needed, ...] = ()  # what its engine loads
     python: str | None = None  # another interpreter for this engine
     cache: Path | None = None
     vram: Vram | None = None  # what its engine declares for a GPU; None: it runs on the CPU

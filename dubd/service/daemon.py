@@ -33,6 +33,7 @@ from dubd.schedule.scheduler import Scheduler
 from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
 from dubd.service.signature import Signature, by_hand, of_video, signature
+from dubd.service.waits import Waits
 
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 _BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
@@ -41,13 +42,14 @@ _DISK = 60.0  # s after which a video that the disk failed is tried again
 
 @dataclass(frozen=True)
 class News:
-    """What the daemon tells: `claimed`, `task`, `built`, `current`, `failed` or `refused`, with what belongs to it."""
+    """What the daemon tells: `claimed`, `task`, `built`, `current`, `waiting`, `failed` or `refused`, and of what."""
 
     kind: str
     path: Path  # the drop, or the video's folder
     event: Event | None = None
     error: DubdError | None = None
-    failed: tuple[DubdError, ...] = ()  # all that a build failed of, its closing and its report included
+    # All that a build failed of, its closing and its report included, or the models that it waits for.
+    failed: tuple[DubdError, ...] = ()
     build: VideoBuild | None = None
     video: Video | None = None  # that of a task, as its build read it
     seconds: float = 0.0
@@ -95,6 +97,7 @@ class Daemon:
         self._later: dict[Path, float] = {}
         self._soon: set[Path] = set()  # those of `_later` that need nobody's help
         self._told: dict[Path, str] = {}
+        self._waits = Waits(now)
         self._done: set[Path] = set()  # told to be built or up to date
         self._rule_files = signature(folders.rules)
 
@@ -124,6 +127,9 @@ class Daemon:
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
         now = self._now()
+        for folder in self._waits.arrived():
+            self._known.pop(folder, None)
+            self._wake.set()
         if self._wake.is_set() or self.inbox.pending or self._moving or self._later or now - self._looked >= _LOOK:
             self._wake.clear()
             self._looked = now
@@ -181,6 +187,7 @@ class Daemon:
         folders = list(videos(self.folders.workspace))
         for path in (self._known.keys() | self._moving.keys()) - set(folders):
             self._known.pop(path, None)
+            self._waits.forget(path)
             self._moving.pop(path, None)  # a removed folder never comes to rest
             self._done.discard(path)
         for folder in folders:
@@ -196,6 +203,7 @@ class Daemon:
                 self._moving.pop(folder, None)
                 if known is not None:  # a hand changed something: whoever did it wants to hear
                     self._told.pop(folder, None)
+                    self._waits.forget(folder)
                 self._begin(folder, current)
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
@@ -228,6 +236,9 @@ class Daemon:
     def _hear(self, video: Video, event: Event, told: set[str]) -> None:
         if event.state == "ran":
             self._building[video.folder].worked = True
+        elif event.state == "waits":
+            if not self._waits.news(video.folder, str(event.error)):
+                return
         elif event.state == "failed":
             told.add(event.task)
             if str(event.error) in self._told.get(video.folder, "").splitlines():
@@ -262,11 +273,18 @@ class Daemon:
             failed.append(("report", fault_of(error, folder)))
             stale = False
         self._known[folder] = building.before if stale else after
-        if failed:
+        self._waits.keep(folder, build.waiting)
+        if failed or build.waiting:
             self._done.discard(folder)
+        if failed:
             self._failed(folder, building, failed, seconds)
             return
         self._told.pop(folder, None)
+        if build.waiting:
+            faults = tuple(lack.fault(folder.name) for lack in build.waiting)
+            if self._waits.news(folder, "\n".join(map(str, faults)) + "\n"):
+                self._tell(News("waiting", folder, failed=faults, seconds=seconds))
+            return
         if building.worked:
             self._tell(News("built", folder, build=build, seconds=seconds))
         elif folder not in self._done:

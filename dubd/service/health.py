@@ -16,7 +16,8 @@ from dubd.engines import registry
 from dubd.engines.contract import Engine
 from dubd.errors import DubdError
 from dubd.folders import Folders
-from dubd.graph.rules import Rules, check, unrecognised
+from dubd.graph.needed import lack, of_rule
+from dubd.graph.rules import Rule, Rules, check, unrecognised
 from dubd.service.gpus import machine, size
 
 _LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
@@ -111,6 +112,7 @@ def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
                 yield Finding(
                     "rule", "note", f"{rule.name}: {lack}", "put subtitles beside each video, or edit the rule"
                 )
+            yield from _models(rule)
             needed |= {(stage, chosen.engine) for stage, chosen in rule.stages if rule.default and chosen.on}
     if clash := rules.clash():
         yield Finding("rule", "bad", clash.reason, clash.remedy)
@@ -119,6 +121,14 @@ def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
             "rule", "bad", f"no good rule in {folders.rules} is the default", "mend one, or copy lite.yaml there"
         )
     return needed
+
+
+def _models(rule: Rule) -> Iterator[Finding]:
+    """What the rule lacks, stage by stage; its drops wait for it."""
+    for stage, models in of_rule(rule).items():
+        if absent := lack(stage, models, rule.name):
+            level: Level = "bad" if rule.default else "note"
+            yield Finding("rule", level, f"{rule.name}: {stage} {absent.says}", absent.remedy)
 
 
 def _engines(stage: str, needed: set[str]) -> Iterator[Finding]:

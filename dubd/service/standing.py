@@ -16,10 +16,12 @@ from dubd.graph.promote import beside_name
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, locked_since, owner
 from dubd.graph.video import Video, videos
+from dubd.models.store import name
 from dubd.service.gpus import Machine, machine
 from dubd.service.inbox import VIDEO, subtitles_beside
 
 if TYPE_CHECKING:
+    from dubd.graph.needed import Lack
     from dubd.schedule.estimates import Estimates
     from dubd.schedule.ticket import Ticket
 
@@ -40,7 +42,10 @@ def standing(folders: Folders) -> dict[str, Any]:
 
 
 def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
-    """One video: `state` is building, done, changed, failed, unfinished or broken. `gpus` are looked at if left out."""
+    """One video: `state` is building, done, changed, failed, waiting, unfinished or broken.
+
+    `gpus` are looked at if left out.
+    """
     pid = owner(folder)
     line: dict[str, Any] = {"video": folder.name, "folder": str(folder), "pid": pid}
     try:
@@ -89,6 +94,8 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
         return line | {"state": "building"}
     if failed:
         return line | {"state": "failed"}
+    if any(task["model"] for task in line["waiting"]):
+        return line | {"state": "waiting"}
     if built and not line["waiting"]:
         return line | {"state": "done"}  # saved anew with the same bytes
     return line | {"state": "changed" if built else "unfinished"}
@@ -120,10 +127,15 @@ def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | Non
         if verdict.task not in begun:
             before = [root.task for root in verdict.waits_for]
             line: dict[str, Any] = {"task": verdict.task, "for": before, "why": list(verdict.reasons), "gpu": None}
-            if pid is not None and not before and verdict.ticket and verdict.ticket.vram:
+            line["model"] = _lacked(verdict.lack) if verdict.lack and not before else None
+            if pid is not None and not before and not line["model"] and verdict.ticket and verdict.ticket.vram:
                 gpus = gpus or machine()
                 line["gpu"] = _short_of(verdict.ticket, estimates, max(verdict.since, taken), pid, gpus)
             yield line
+
+
+def _lacked(lack: Lack) -> dict[str, Any]:
+    return {"names": [name(model) for model in lack.models], "says": lack.says, "remedy": lack.remedy}
 
 
 def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus: Machine) -> dict[str, Any]:
@@ -137,6 +149,7 @@ def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus
 
 def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
     """Videos in the inbox that have no folder in the workspace yet, with the fault that keeps them out, if any."""
+    from dubd.graph.needed import described, lacking, of_rule
     from dubd.graph.rules import Rules, require_recogniser
 
     rules = Rules(folders.rules)
@@ -147,7 +160,9 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
             rule = rules.for_drop(path, folders.inbox)
             if subtitles_beside(path) is None:
                 require_recogniser(rule, path)
-            yield {"file": str(path), "rule": rule.name, "error": None, "also": []}
+            absent = [lacked for models in of_rule(rule).values() for lacked in lacking(models)]
+            lacks = [described(model) for model in dict.fromkeys(absent)]
+            yield {"file": str(path), "rule": rule.name, "error": None, "also": [], "lacks": lacks}
         except DubdError as error:
             also = [each.to_json() for each in error.also]
-            yield {"file": str(path), "rule": None, "error": error.to_json(), "also": also}
+            yield {"file": str(path), "rule": None, "error": error.to_json(), "also": also, "lacks": []}

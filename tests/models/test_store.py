@@ -12,12 +12,6 @@ from dubd.models.model import HUB, File, Model, Own, chosen, from_hub, own
 SUM = "a" * 64
 
 
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DUBD_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
-
-
 def test_models_lie_in_one_folder_for_all_checkouts() -> None:
     assert store.root({"DUBD_MODELS": "/srv/models"}) == Path("/srv/models")
     assert store.root({"XDG_CACHE_HOME": "/var/cache"}) == Path("/var/cache/dubd/models")

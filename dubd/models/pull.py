@@ -1,0 +1,46 @@
+"""Bring whole models: what is not here of each, file by file, within the room that there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from dubd.errors import DubdError, Exit
+from dubd.models import store
+from dubd.models.download import Listener, NoNetwork, by_hand, download, require_room
+from dubd.models.model import File, Model
+
+
+def pull(
+    models: Sequence[Model], listener: Listener, pause: Callable[[float], None] = time.sleep
+) -> Iterator[DubdError]:
+    """Load what these models lack. Yields a fault for each file that could not be had; the others are loaded.
+
+    Where the network or the disk is at fault there is one line, and nothing more is tried.
+    """
+    wanted = [(model, file) for model in models for file in store.lacking(model)]
+    try:
+        left = sum(_left(model, file) for model, file in wanted if file.url)
+        require_room(store.root(), left, f"{', '.join(dict.fromkeys(model.name for model, _ in wanted))}:")
+    except DubdError as error:
+        yield error
+        return
+    for model, file in wanted:
+        if file.url is None:
+            yield DubdError("has no direct link", file=f"{model.name}/{file.path}", remedy=by_hand(model, file))
+            continue
+        try:
+            download(model, file, listener, pause)
+        except DubdError as error:
+            yield error
+            if isinstance(error, NoNetwork) or error.exit == Exit.WORKSPACE:
+                return
+
+
+def _left(model: Model, file: File) -> int:
+    """Bytes that are still to come, as far as their number is known."""
+    part = store.place(model) / f"{file.path}.part"
+    try:
+        return max(0, (file.size or 0) - part.stat().st_size)
+    except OSError:
+        return file.size or 0
