@@ -25,6 +25,7 @@ from dubd.graph.needed import Lack, lacked, lacking
 from dubd.graph.promote import discard, private, promote
 from dubd.graph.state import State
 from dubd.graph.why import reasons
+from dubd.models.model import Own
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Facts, Outcome
 
@@ -233,9 +234,12 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
                 node = self._tickets = None
 
     def _arrived(self) -> None:
-        """Models may be loaded while other tasks run: those that waited for them need no later build."""
+        """Models may be loaded while other tasks run: those that waited for them need no later build.
+
+        A model of the user's own is in the key by its content, which was not there when the key was made.
+        """
         for lack in self.waiting:
-            if not lacking(lack.models):
+            if not lacking(lack.models) and not any(isinstance(model, Own) for model in lack.models):
                 for name in [name for name, (_, other) in self._waiting.items() if other == lack]:
                     self._ready[name], self._tickets = self._waiting.pop(name)[0], None
 

@@ -203,7 +203,6 @@ class Daemon:
                 self._moving.pop(folder, None)
                 if known is not None:  # a hand changed something: whoever did it wants to hear
                     self._told.pop(folder, None)
-                    self._waits.forget(folder)
                 self._begin(folder, current)
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:

@@ -29,7 +29,7 @@ class Waits:
             self.forget(folder)
 
     def forget(self, folder: Path) -> None:
-        """The video is gone, or was changed: what it waits for is told anew."""
+        """The video is gone, or waits no more: whatever it waits for one day is told anew."""
         self._lacks.pop(folder, None)
         self._told.pop(folder, None)
 
