@@ -156,7 +156,7 @@ class _Chain:
                 "start": self.plan["start"],
                 "segment": _stretch(segment),
             },
-            rule=stages.transcribe,
+            rule=None if self.subtitles else stages.transcribe,  # nobody recognises what a person has written down
         )
         if self.lips:
             yield Step(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from dubd.engines.espeak import Espeak
+from dubd.engines.pocketsphinx import Pocketsphinx
+from dubd.engines.sharpen import Sharpen
 from dubd.errors import Exit
 from dubd.graph import needed, rules
 from dubd.graph.build import Event
@@ -111,11 +113,16 @@ def test_ones_own_model_that_went_away_is_waited_for_by_its_path(
     assert desk.stand.ran == []
 
 
+def test_subtitles_need_no_recogniser(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pocketsphinx, "models", classmethod(lambda _cls, _params: (VOICE,)))
+    assert build(desk).waiting != ()
+    desk.source.with_suffix(".srt").write_text("1\n00:00:00,300 --> 00:00:01,200\nGood morning.\n")
+    assert build(desk).settled
+
+
 def test_a_rule_needs_nothing_of_stages_that_its_videos_never_reach(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dubd.engines.sharpen import Sharpen
-
     monkeypatch.setattr(Sharpen, "models", classmethod(lambda _cls, _params: (VOICE,)))
     path = desk.folders.rules / "lite.yaml"
     assert needed.of_rule(rules.load(path, ready=False)) == {"restore": (VOICE,)}
