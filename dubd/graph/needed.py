@@ -55,6 +55,11 @@ def of_rule(rule: Rule) -> dict[str, tuple[Needed, ...]]:
     return {stage: models for stage, models in found.items() if models}
 
 
+def own_paths(models: Iterable[Needed]) -> set[Path]:
+    """The files of the models that are the user's own: what they hold may change under the same name."""
+    return {path for model in models if isinstance(model, Own) for path in store.paths(model)}
+
+
 def lacked(task: Task) -> Lack | None:
     """What keeps a task of the graph from running that could run otherwise: models that are not here."""
     ask: Callable[[], Lack | None] = (task.meta or {}).get("lack", lambda: None)

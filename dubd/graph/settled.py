@@ -12,8 +12,10 @@ from dubd.engines import registry
 from dubd.errors import DubdError
 from dubd.graph import content, steps
 from dubd.graph.catalogue import VERSIONS
+from dubd.graph.needed import own_paths
 from dubd.graph.state import State
 from dubd.graph.video import RULE, SUBTITLES
+from dubd.models import store
 
 _NOTE = "settled"
 
@@ -75,6 +77,11 @@ def settle(state: State, tasks: Iterable[Task], read: Mapping[str, Stamp]) -> No
             if known is None or found is None or (known[0], known[1]) != (found[2], found[1]):
                 return
         files.update(state.relative(path) for path in (*task.file_dep, *task.targets))
+        if mine := own_paths(task.meta["ticket"].models):
+            used = task.uptodate[0][0].key["engine"]["models"]
+            if used != [store.identity(model) for model in task.meta["ticket"].models]:
+                return
+            files.update(state.relative(str(path)) for path in mine)
     engines = {(t.stage, t.engine) for t in (task.meta["ticket"] for task in made) if t.engine}
     ordered = sorted(files)
     state.set_note(

@@ -71,13 +71,18 @@ def identity(needed: Needed) -> str:
     if not needed.path.exists():
         return "absent"
     digest = hashlib.sha256()
-    paths = sorted(needed.path.rglob("*")) if needed.path.is_dir() else [needed.path]
-    for path in paths:
-        if path.is_file():
-            stat = path.stat()
-            inside = path.relative_to(needed.path)
-            digest.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    for path in paths(needed):
+        stat = path.stat()
+        inside = path.relative_to(needed.path)
+        digest.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
     return digest.hexdigest()
+
+
+def paths(own: Own) -> list[Path]:
+    """The files of a model of the user's own; its path alone where there is nothing."""
+    if own.path.is_dir():
+        return sorted(path for path in own.path.rglob("*") if path.is_file())
+    return [own.path]
 
 
 @lru_cache(1024)

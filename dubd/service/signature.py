@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from dubd.graph.needed import of_rule, own_paths
 from dubd.graph.promote import beside_name, edited
 from dubd.graph.state import State
 from dubd.graph.video import Video
@@ -38,17 +41,22 @@ def signature(folder: Path) -> Signature:
 
 
 def of_video(folder: Path) -> Signature:
-    """The signature of a video's folder, and of its rule's glossary, which may lie anywhere."""
-    return tuple(sorted({*signature(folder), *_glossary(folder)}))
+    """The signature of a video's folder, and of its rule's glossary and own models, which may lie anywhere."""
+    return tuple(sorted({*signature(folder), *_outside(folder)}))
 
 
-def _glossary(folder: Path) -> Signature:
+def _outside(folder: Path) -> Iterator[tuple[str, int, int, int]]:
     try:
-        path = Video.open(folder).rule.stages.translate.glossary
-        stat = path.stat() if path else None
+        rule = Video.open(folder).rule
+        paths = own_paths(model for models in of_rule(rule).values() for model in models)
     except Exception:  # whatever is wrong with the rule, its build says it
-        return ()
-    return ((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns),) if stat else ()
+        return
+    if rule.stages.translate.glossary:
+        paths.add(rule.stages.translate.glossary)
+    for path in paths:
+        with suppress(OSError):  # it is not there now: that is its signature
+            stat = path.stat()
+            yield str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def by_hand(folder: Path, before: Signature, after: Signature) -> bool:

@@ -16,6 +16,7 @@ from dubd.graph.build import Event
 from dubd.graph.video_build import VideoBuild
 from dubd.models.model import File, Model, Needed, Own
 from dubd.schedule.scheduler import Scheduler
+from dubd.service.signature import by_hand, of_video
 from tests.graph.stand import Desk
 
 VOICE = Model("voice/big", (File("w.bin", "http://x/w.bin", 3 << 20, "0" * 64), File("c.json")), "MIT", "http://x")
@@ -111,6 +112,21 @@ def test_ones_own_model_that_went_away_is_waited_for_by_its_path(
     assert build(desk).settled
     assert build(desk).settled
     assert desk.stand.ran == []
+
+
+def test_ones_own_model_that_was_replaced_is_used_anew(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "w.bin").write_bytes(b"weights")
+    speaks_with(monkeypatch, Own(mine))
+    build(desk)
+    before = of_video(desk.folder)
+    (mine / "w.bin").write_bytes(b"better weights")
+    assert by_hand(desk.folder, before, of_video(desk.folder))
+    assert build(desk).settled
+    assert [name for name in desk.stand.ran if name.endswith("speak")] == ["000/speak", "001/speak"]
 
 
 def test_subtitles_need_no_recogniser(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
