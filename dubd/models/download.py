@@ -132,7 +132,7 @@ class _Download:
         with answer:
             self._agree(part, answer)
             sha256 = self.file.sha256 or answer.sha256 or part.note.get("sha256")
-            part.begin({"validator": answer.validator or kept, "sha256": sha256})
+            part.begin({"validator": answer.validator or part.note.get("validator"), "sha256": sha256})
             self.listener.began(self.what, answer.total, part.size)
             while answer.start is not None and (block := answer.read(_BLOCK)):
                 part.write(block)

@@ -16,7 +16,7 @@ COMMERCIAL = {
     "CC-BY-NC-SA-4.0": False,
     "CC-BY-SA-4.0": True,
     "CC0-1.0": True,
-    "CPML": False,  # Coqui Public Model License 1.0.0
+    "CPML-1.0": False,  # Coqui Public Model License
     "GPL-2.0-or-later": True,
     "GPL-3.0-only": True,
     "GPL-3.0-or-later": True,

@@ -23,7 +23,7 @@ class Part:
         self._note = path.with_name(f"{path.name}.json")
         self._digest = hashlib.sha256()
         self.note: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError):
             self.note = dict(json.loads(self._note.read_text(encoding="utf-8")))
         self.size = self._hash()
 
@@ -103,7 +103,7 @@ def held(target: Path, waits: Callable[[], None]) -> Iterator[Part]:
 def _lock(path: Path, waits: Callable[[], None]) -> int:
     told = False
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,52 @@
+"""What a person and a program are told of a video that waits for a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dubd.cli.board import Board, Lines
+from dubd.engines.espeak import Espeak
+from dubd.errors import Exit
+from dubd.models.model import File, Model
+from dubd.service.standing import standing
+from tests.cli.test_watch import watched
+from tests.graph.stand import Desk
+
+VOICE = Model("voice/big", (File("w.bin", "http://x/w.bin", 3 << 30, "0" * 64),), "MIT", "http://x")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Its default rule speaks with a model that is not here."""
+    monkeypatch.setenv("DUBD_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("DUBD_RULES", str(tmp_path / "rules"))
+    monkeypatch.setattr(Espeak, "models", classmethod(lambda _cls, _params: (VOICE,)))
+    return Desk(tmp_path)
+
+
+def test_a_program_reads_it_of_each_task_and_of_the_video(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert watched(desk, Lines()) == Exit.RULE
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (own,) = [line for line in lines if line["stage"] == "video"]
+    assert own["state"] == "waiting"
+    assert own["error"]["reason"] == "needs voice/big (3.0 GiB)"
+    waits = [line for line in lines if line["state"] == "waits"]
+    assert {line["stage"] for line in waits} == {"speak"}
+    assert waits[0]["error"]["remedy"] == "dubd models pull lite"
+
+
+def test_a_person_reads_it_once_however_many_segments_wait(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    watched(desk, Board())
+    told = capsys.readouterr()
+    assert told.err.count("needs voice/big (3.0 GiB); dubd models pull lite") == 1
+    assert "it waits for models" in told.out
+    assert "failed" not in told.out
+
+
+def test_a_drop_that_was_not_taken_yet_tells_what_it_will_need(desk: Desk) -> None:
+    (drop,) = standing(desk.folders)["drops"]
+    assert drop["lacks"] == ["voice/big (3.0 GiB)"]
+    assert drop["error"] is None
