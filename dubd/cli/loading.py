@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from dubd.cli.console import clock, say
 from dubd.errors import DubdError
-from dubd.models.download import Listener, bytes_of
+from dubd.models.download import Listener
+from dubd.models.store import bytes_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

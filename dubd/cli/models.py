@@ -76,7 +76,7 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from dubd.models.download import bytes_of
+    from dubd.models.store import bytes_of
 
     table = Table(box=SIMPLE_HEAD)
     for title in ("model", "size", "", "licence", "rules"):

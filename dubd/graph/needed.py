@@ -15,8 +15,8 @@ from dubd.errors import DubdError, Exit
 from dubd.graph.rule import Rule, StageRule
 from dubd.graph.rules import SUFFIXES, check
 from dubd.models import store
-from dubd.models.download import bytes_of
 from dubd.models.model import Model, Needed, Own
+from dubd.models.store import bytes_of
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dubd.errors import DubdError, Exit
 from dubd.models import store, sums
-from dubd.models.download import bytes_of, require_room
+from dubd.models.download import require_room
 from dubd.models.model import File, Model
 from dubd.models.part import held
+from dubd.models.store import bytes_of
 
 _BLOCK = 1 << 20
 

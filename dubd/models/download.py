@@ -12,6 +12,7 @@ from dubd.errors import DubdError, Exit
 from dubd.models import http, store, sums
 from dubd.models.model import File, Model
 from dubd.models.part import Part, held
+from dubd.models.store import bytes_of
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # s before each further try that would follow one without a byte
 _BLOCK = 1 << 20
@@ -35,16 +36,6 @@ class Listener:
 
 class NoNetwork(DubdError):
     """The server is out of reach: what else lies there is too."""
-
-
-def bytes_of(count: int) -> str:
-    """Bytes as people write them: 812 B, 2.9 GiB."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def download(model: Model, file: File, listener: Listener, pause: Callable[[float], None] = time.sleep) -> None:

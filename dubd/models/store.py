@@ -58,6 +58,16 @@ def size(files: Iterable[File]) -> int | None:
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
+def bytes_of(count: int) -> str:
+    """Bytes as people write them: 812 B, 2.9 GiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
 def identity(needed: Needed) -> str:
     """What changes whenever other bytes would be loaded: revision or sha256 as published, content for one's own.
 
