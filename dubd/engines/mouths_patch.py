@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines import mouths_lips
+from dubd.engines import colours, mouths_lips
 from dubd.engines.mouths_shape import BASE, CHIN, JAW, MouthShape
 
 Array = npt.NDArray[np.float64]
@@ -22,7 +22,6 @@ MARGIN, ROOM = 0.05, 0.1  # eye distances around the lips that are replaced whol
 MAX_JAW = 0.23  # eye distances that a jaw may be moved
 MAX_SHIFT = 20.0  # levels that a mouth's colour may be moved
 COARSE = 4  # smooth fields are computed at a quarter of the size
-SMALL = 8  # colours are matched at an eighth of it
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ def lay(
     moved: Plane | None = None
     if abs(jaw) > 1e-3:
         base, moved = _drop(base, where, shape, to, jaw)
-    sigma = max(where[2] - where[0], where[3] - where[1]) / SMALL / 5
-    laid = _match(_laid(box, shape, to, of, mouth, bend), base[at], mask, sigma)
+    sigma = max(where[2] - where[0], where[3] - where[1]) / colours.SMALL / 5
+    laid = colours.match(_laid(box, shape, to, of, mouth, bend), base[at], mask, sigma, MAX_SHIFT)
     patch = cv2.cvtColor(base, cv2.COLOR_BGR2BGRA)
     alpha = np.zeros(base.shape[:2], np.float32) if moved is None else moved
     rest = (1 - mask) * alpha[at]
@@ -186,24 +185,3 @@ def _drop(base: Pixels, where: Area, shape: MouthShape, to: int, jaw: float) -> 
     amount[0] = amount[-1] = 0
     amount[:, 0] = amount[:, -1] = 0
     return np.asarray(moved, np.uint8), amount
-
-
-def _match(laid: Pixels, base: Pixels, mask: Plane, sigma: float) -> Pixels:
-    """Shift the laid mouth's colours to those of the picture around it, smoothly (`sigma`, cells of SMALL px)."""
-    import cv2
-
-    small = (max(1, laid.shape[1] // SMALL), max(1, laid.shape[0] // SMALL))
-    difference = cv2.subtract(
-        cv2.resize(base, small, interpolation=cv2.INTER_AREA).astype(np.float32),
-        cv2.resize(laid, small, interpolation=cv2.INTER_AREA).astype(np.float32),
-    )
-    weight = cv2.resize(mask, small, interpolation=cv2.INTER_AREA)
-    ring = np.where((weight > 0.02) & (weight < 0.6), np.float32(1), np.float32(0))
-    if ring.sum() < 4:
-        return laid
-    reach = (0, 0)
-    total = cv2.GaussianBlur(ring, reach, sigma) + np.float32(1e-3)
-    shift = cv2.GaussianBlur(difference * ring[..., None], reach, sigma) / total[..., None]
-    shift = np.clip(shift, -MAX_SHIFT, MAX_SHIFT)
-    large = cv2.resize(shift, (laid.shape[1], laid.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.add(laid, large, dtype=cv2.CV_8U), np.uint8)
