@@ -1,5 +1,6 @@
 """Read PyTorch checkpoints of strangers: tensors and plain values alone, never code; one clear line where it fails.
 
+Reads what `torch.save` writes, as a zip and as it was before PyTorch 1.6, and TorchScript archives.
 Imports torch: for engines' `load`, inside a worker.
 """
 
@@ -7,16 +8,22 @@ from __future__ import annotations
 
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from dubd.engines import torchscript
 from dubd.errors import DubdError
 
-_UNSAFE: Final = re.compile(r"(?:GLOBAL|class|function|Unsupported (?:class|operand)) ([\w.]+)")
+_UNSAFE: Final = re.compile(r"(?:GLOBAL|class|function|Unsupported class) ([A-Za-z_][\w.]+)")
+# What is saved in a model's place when a download goes wrong, by its first bytes.
+_INSTEAD: Final = (
+    (re.compile(rb"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE), "a web page"),
+    (re.compile(rb"version https://git-lfs"), "a pointer of git-lfs"),
+    (re.compile(rb"\Z"), "an empty file"),
+)
 
 
 def read(path: Path, stage: str) -> Any:
@@ -25,11 +32,17 @@ def read(path: Path, stage: str) -> Any:
     Errors: DubdError where the file is not there, is none, is cut short, or holds anything but data.
     """
     try:
-        if _is_script(path):
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-        return torch.load(path, map_location="cpu", weights_only=True)
+        path.open("rb").close()
     except FileNotFoundError as error:
         raise DubdError("no checkpoint there", file=path, stage=stage, remedy="dubd models pull") from error
+    except OSError as error:
+        raise DubdError(error.strerror or str(error), file=path, stage=stage, remedy="name a file to read") from error
+    try:
+        if torchscript.is_script(path):
+            return torchscript.tensors(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except pickle.UnpicklingError as error:
         if found := _UNSAFE.search(str(error)):
             raise DubdError(
@@ -39,7 +52,7 @@ def read(path: Path, stage: str) -> Any:
                 remedy="get it from its publisher",
             ) from error
         raise _broken(path, stage) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes make a reader fail in any way
         raise _broken(path, stage) from error
 
 
@@ -57,14 +70,11 @@ def weights(read: Any, *path: str) -> dict[str, torch.Tensor]:
     return {key.removeprefix("module."): one for key, one in found.items()}
 
 
-def _is_script(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
 def _broken(path: Path, stage: str) -> DubdError:
+    with path.open("rb") as file:
+        start = file.read(256)
+    if instead := next((name for pattern, name in _INSTEAD if pattern.match(start)), None):
+        return DubdError(f"not a checkpoint but {instead}", file=path, stage=stage, remedy="download it again")
     return DubdError(
         "not a whole PyTorch checkpoint",
         file=path,
