@@ -126,7 +126,7 @@ def ours(clip: Path, folder: Path, width: int, detector: str) -> Iterator[None]:
     from dubd.engines.contract import Room
     from dubd.engines.landmarks import Dlib, DlibParams
     from dubd.engines.wav2lip import Wav2Lip, Wav2LipParams
-    from dubd.media.ffmpeg import probe
+    from dubd.media.ffmpeg import probe, write_wav
     from dubd.stages import faces, lipsync, render
     from dubd.stages.job import Job
 
@@ -148,7 +148,9 @@ def ours(clip: Path, folder: Path, width: int, detector: str) -> Iterator[None]:
         line = {"id": "1", "speaker": "S1", "slot": [0, SEGMENT], "start": 0, "end": SEGMENT, "phonemes": []}
         place["speech.json"].write_text(json.dumps({"lines": [line]}))
         video, tracks = {"video": place["video.mp4"]}, {"faces": place["faces.npz"]}
-        sound = {"audio": place["audio.wav"], "speech": place["audio.wav"], "timing": place["speech.json"]}
+        # A dub that never pauses: every frame is drawn, as the published loop does.
+        write_wav(folder / "dub.wav", np.random.default_rng(0).normal(0, 0.1, SEGMENT * 48000), 48000)
+        sound = {"audio": place["audio.wav"], "speech": folder / "dub.wav", "timing": place["speech.json"]}
         patches = {"patches": place["p.mkv"], "geometry": place["g.npz"]}
         shown = {"rate": RATE, "start": 0.0, "picture": picture}
         for done in (
@@ -158,6 +160,15 @@ def ours(clip: Path, folder: Path, width: int, detector: str) -> Iterator[None]:
         ):
             if isinstance(done[0], Exception):
                 raise done[0]
+            if "changed" in done[0] and done[0]["changed"] < 0.9 * frames_of(place["video.mp4"]):
+                raise SystemExit(f"not every frame was drawn: {done[0]}")
+
+
+def frames_of(video: Path) -> int:
+    """The number of frames of a segment."""
+    from dubd.media.ffmpeg import probe
+
+    return int(probe(video)["streams"][0]["nb_frames"])
 
 
 def measured(name: str, clip: Path, folder: Path, width: int, detector: str) -> dict[str, float]:

@@ -96,8 +96,8 @@ class Wav2Lip(Engine[Shot, Made]):
 
     name: ClassVar[str] = "wav2lip"
     stage: ClassVar[str] = "lipsync"
-    summary: ClassVar[str] = "Wav2Lip, the lower face drawn from the sound (weights for research and personal use)"
-    licence: ClassVar[str] = f"Apache-2.0 (code); weights: {LICENCE}"
+    summary: ClassVar[str] = "the lower face drawn from the sound"
+    licence: ClassVar[str] = f"Apache-2.0; weights: {LICENCE}"
     Params: ClassVar[type[Any]] = Wav2LipParams
     model_params: ClassVar[tuple[str, ...]] = ("model",)
     published: ClassVar[Mapping[str, Model]] = {
