@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,11 +22,15 @@ def watch(
     ] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as dubd run prints them.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="CPU slots; all by default.")] = None,
+    drain: Annotated[
+        float, typer.Option("--drain", min=0, help="Seconds that running tasks may take to end after a stop.")
+    ] = 90.0,
 ) -> None:
     """Watch the inbox and dub what is dropped there, until it is stopped.
 
     Hand edits in the workspace and changed rules are taken up too. SIGTERM or Ctrl-C ends it after what runs
-    now; nothing that is finished is lost. The rule of a drop: talk.yaml beside talk.mp4, else the name of its
+    now, or after --drain seconds; nothing that is finished is lost. SIGHUP has it
+    look at every rule and every video again. The rule of a drop: talk.yaml beside talk.mp4, else the name of its
     folder in the inbox, else the match of a rule, else the default rule.
     """
     from dubd.cli.board import board
@@ -36,6 +41,7 @@ def watch(
     from dubd.schedule.executor import LocalExecutor
     from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
+    from dubd.service.notify import Notify
 
     folders = Folders.find()
     try:
@@ -52,11 +58,12 @@ def watch(
     keep_log(logs)
     with board(json=json) as shown, voiced(shown), LocalExecutor(logs, jobs) as executor:
         teller = _Teller(shown)
-        daemon = Daemon(folders, executor, teller.tell, settle=settle)
+        daemon = Daemon(folders, executor, teller.tell, settle=settle, drain=drain, notify=Notify())
         shown.line(f"watching {folders.inbox}; {devices()}")
         for path in Rules(folders.rules).paths():
             if rule := check(path, ready=False)[0]:
                 device.tell(rule.stages)
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)
     if daemon.stopping and not json:

@@ -32,11 +32,14 @@ from dubd.schedule.executor import Executor
 from dubd.schedule.scheduler import Scheduler
 from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
+from dubd.service.notify import Notify
 from dubd.service.signature import Signature, by_hand, of_video, signature
 from dubd.service.waits import Waits
 
 _LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
+_NAMED = 3  # videos that the status tells by name
 _BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
+DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
 _DISK = 60.0  # s after which a video that the disk failed is tried again
 
 
@@ -79,15 +82,20 @@ class Daemon:
         tell: Callable[[News], None],
         *,
         settle: float = 2.0,
+        drain: float = DRAIN,
+        notify: Notify | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folders = folders
         self.inbox = Inbox(folders.inbox, settle)
         self.stopping = False
+        self._reloading = False
         self._rules = Rules(folders.rules)
         self._scheduler = Scheduler(executor)
         self._tell = tell
         self._now = now
+        self._drain = drain
+        self._notify = notify or Notify({})
         self._wake = threading.Event()
         self._wake.set()
         self._looked = -_LOOK
@@ -105,6 +113,11 @@ class Daemon:
         """Begin nothing more. Only sets a flag, so it may be called from a signal handler."""
         self.stopping = True
 
+    def reload(self) -> None:
+        """Offer every drop its rule again, and look at every video. Only sets flags, as `stop` does."""
+        self._reloading = True
+        self._wake.set()
+
     @property
     def idle(self) -> bool:
         """Every drop is taken and every video is built, as far as it can be."""
@@ -114,15 +127,32 @@ class Daemon:
         )
 
     def run(self, *, until_idle: bool = False) -> None:
-        """Turn after turn, until `stop`; what runs then may end."""
+        """Turn after turn, until `stop`; what runs then has `drain` seconds to end, else it is made again later."""
         with self._watch():
             while not self.stopping and not (until_idle and self.idle):
                 self.step()
+                self._notify.ready(self.status)
+                self._notify.alive(self.status)
             for building in self._building.values():
                 building.build.stop()
-            while self._building:
+            end = self._now() + self._drain
+            while self._building and self._now() < end:
+                self._notify.stopping(f"stopping: {self.status}")
                 self._scheduler.step(0.5)
                 self._end_builds()
+            for building in self._building.values():
+                building.build.close()
+
+    @property
+    def status(self) -> str:
+        """What it is at, in a line."""
+        pending = len(self.inbox.pending)
+        waits = f", {pending} {'drop' if pending == 1 else 'drops'} still being written" if pending else ""
+        if not self._building:
+            return f"nothing to do{waits}"
+        names = ", ".join(folder.name for folder in sorted(self._building)[:_NAMED])
+        more = f" and {len(self._building) - _NAMED} more" if len(self._building) > _NAMED else ""
+        return f"building {names}{more}{waits}"
 
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
@@ -150,7 +180,11 @@ class Daemon:
     def _follow_rules(self) -> None:
         """A changed rule is offered to every drop again: claiming one twice only brings its rule up to date."""
         files = signature(self.folders.rules)
-        if files != self._rule_files:
+        if files != self._rule_files or self._reloading:
+            if self._reloading:
+                self._reloading = False
+                self._known.clear()
+                self._told.clear()
             self._rule_files = files
             for path in self.inbox.taken():
                 self.inbox.again(path)
