@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from doit.task import Task
@@ -30,13 +30,15 @@ class Settled:
 def settled(state: State) -> Settled | None:
     """What was built, where no file, engine or stage has changed since; None where a build must look closer."""
     note = state.note(_NOTE)
-    if note is None or note.get("code") != _code():
+    if note is None:
         return None
-    try:
-        if any(registry.find(stage, name).revision() != known for stage, name, known in note["engines"]):
+    if not note.get("cleaned"):  # what was cleaned away is not made again for a newer engine's sake
+        try:
+            known = {(stage, name): revision for stage, name, revision in note["engines"]}
+            if note["code"] != _code() or any(registry.find(*one).revision() != was for one, was in known.items()):
+                return None
+        except DubdError:
             return None
-    except DubdError:
-        return None
     if _signature(state, note["files"]) != note["signature"]:
         return None
     return Settled([(name, stage) for name, stage in note["tasks"]])
@@ -94,6 +96,16 @@ def settle(state: State, tasks: Iterable[Task], read: Mapping[str, Stamp]) -> No
             "tasks": [[task.name, task.meta["ticket"].stage] for task in made],
         },
     )
+
+
+def clean(state: State, gone: Set[str]) -> None:
+    """The files `gone` (relative to the folder) are about to be removed: the video is as it was left without them.
+
+    What is left keeps it settled: an edit, another rule or another sidecar makes it whole again, from its source.
+    """
+    note = state.note(_NOTE)
+    files = [path for path in note["files"] if path not in gone]
+    state.set_note(_NOTE, note | {"files": files, "signature": _signature(state, files), "cleaned": True})
 
 
 def unsettle(state: State) -> None:

@@ -16,6 +16,7 @@ from dubd.errors import DubdError, Exit
 from dubd.graph.content import ContentChecker
 from dubd.graph.needed import Lack, lacked
 from dubd.graph.promote import beside_name, edited
+from dubd.graph.settled import settled
 from dubd.graph.state import Shards, State
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
@@ -67,6 +68,8 @@ def why(folder: Path, artifact: Path | None = None) -> list[Verdict]:
     try:
         state = dependency.backend.shard(video.id)
         assert isinstance(state, State)
+        if artifact is None and settled(state):
+            return []
         maker = VideoTasks(video)
         control = TaskControl([maker.plan(), *maker.rest()])
         asked = _Asker(dependency, control, state)
