@@ -25,6 +25,10 @@ def watch(
     drain: Annotated[
         float, typer.Option("--drain", min=0, help="Seconds that running tasks may take to end after a stop.")
     ] = 90.0,
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="PORT", help="Serve Prometheus on 127.0.0.1:PORT/metrics."),
+    ] = "",
 ) -> None:
     """Watch the inbox and dub what is dropped there, until it is stopped.
 
@@ -41,6 +45,7 @@ def watch(
     from dubd.schedule.executor import LocalExecutor
     from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
+    from dubd.service.metrics import Metrics
     from dubd.service.notify import Notify
 
     folders = Folders.find()
@@ -58,11 +63,21 @@ def watch(
     keep_log(logs)
     with board(json=json) as shown, voiced(shown), LocalExecutor(logs, jobs) as executor:
         teller = _Teller(shown)
-        daemon = Daemon(folders, executor, teller.tell, settle=settle, drain=drain, notify=Notify())
+        served = Metrics(folders) if metrics else None
+        daemon = Daemon(
+            folders,
+            executor,
+            served.hearing(teller.tell) if served else teller.tell,
+            settle=settle,
+            drain=drain,
+            notify=Notify(),
+        )
         shown.line(f"watching {folders.inbox}; {devices()}")
         for path in Rules(folders.rules).paths():
             if rule := check(path, ready=False)[0]:
                 device.tell(rule.stages)
+        if served:
+            shown.line(f"metrics at {served.serve(daemon, metrics)}")
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)

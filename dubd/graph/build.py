@@ -47,6 +47,7 @@ class Event:
     why: str = ""
     error: DubdError | None = None
     beside: tuple[str, ...] = ()  # newer versions put beside a hand edit
+    device: str = "cpu"  # what a task that ran did run on, a GPU by its name
 
 
 Listener = Callable[[Event], None]
@@ -176,7 +177,8 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             discard(run.temporary)
             self._fail(node, error, seconds, run.why)
         else:
-            self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside))
+            device = str(facts.get("device") or "cpu")
+            self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside), device=device)
         if not self._stop_running:
             self._pull(node)
             self._arrived()

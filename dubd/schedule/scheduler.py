@@ -60,11 +60,17 @@ class Scheduler:
         self._numbers = itertools.count()
         self._waitlist = Waitlist()
         self._running = 0
+        self.retries = 0  # tasks that were given another run, since the start
         self._on_slots = 0  # of those that run, the batches that hold a CPU slot
         self._news: queue.SimpleQueue[_Progress | _Ended | None] = queue.SimpleQueue()  # safe in a signal handler
         self._stopping = False
         self._placing = Placing(executor, self.wake)
         self._stirred = False  # something has changed since the cards were last looked at
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Batches that run now, and tasks that could and wait for a place."""
+        return self._running, len(self._waitlist)
 
     def add(self, source: Source) -> None:
         """Another build; those added earlier come first."""
@@ -217,6 +223,7 @@ class Scheduler:
             each = news.seconds / len(news.tickets)
             for source, ticket, answer in zip(news.sources, news.tickets, news.answers, strict=True):
                 if isinstance(answer, Again):
+                    self.retries += 1
                     _guarded(source, partial(source.again, ticket.task))
                 else:
                     _guarded(source, partial(source.finish, ticket.task, answer, each))

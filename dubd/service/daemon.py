@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,6 +142,18 @@ class Daemon:
                 self._end_builds()
             for building in self._building.values():
                 building.build.close()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many there are now, for metrics; `retries` since the start. May be asked from any thread."""
+        running, ready = self._scheduler.load
+        return {
+            "drops_pending": len(self.inbox.pending),
+            "videos_building": len(self._building),
+            "tasks_ready": ready,
+            "batches_running": running,
+            "retries": self._scheduler.retries,
+        }
 
     @property
     def status(self) -> str:

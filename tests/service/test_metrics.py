@@ -1,0 +1,121 @@
+"""What Prometheus reads, over HTTP from a daemon that works."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError, Exit
+from dubd.service.daemon import Daemon
+from dubd.service.metrics import Metrics
+from tests.graph.stand import Desk
+
+
+class Scraped:
+    """A daemon at a desk with its metrics served."""
+
+    def __init__(self, root: Path) -> None:
+        self.desk = Desk(root)
+        self.clock = 0.0
+        metrics = Metrics(self.desk.folders)
+        self.daemon = Daemon(
+            self.desk.folders,
+            self.desk.stand,
+            metrics.hearing(lambda _: None),
+            settle=1.0,
+            now=lambda: self.clock,
+        )
+        self.address = metrics.serve(self.daemon, "0")
+
+    def idle(self) -> None:
+        for _ in range(300):
+            self.daemon.step(0.01)
+            self.clock += 1.0
+            if self.daemon.idle:
+                return
+        raise AssertionError("never idle")
+
+    def read(self) -> dict[str, float]:
+        """Every sample by its name with its labels."""
+        text = urllib.request.urlopen(self.address, timeout=10).read().decode()
+        return {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", text, re.MULTILINE)}
+
+
+@pytest.fixture
+def scraped(tmp_path: Path) -> Iterator[Scraped]:
+    yield Scraped(tmp_path)
+
+
+def test_tasks_are_counted_by_stage_with_their_seconds_and_videos_by_how_they_ended(scraped: Scraped) -> None:
+    scraped.idle()  # the desk has one drop
+    read = scraped.read()
+    assert read['dubd_tasks_total{outcome="ran",stage="plan"}'] == 1
+    assert read['dubd_tasks_total{outcome="ran",stage="assemble"}'] == 1
+    assert read['dubd_stage_seconds_total{device="cpu",stage="plan"}'] >= 0
+    assert read['dubd_videos_total{outcome="built"}'] == 1
+    assert read["dubd_videos_building"] == read["dubd_drops_pending"] == read["dubd_tasks_ready"] == 0
+    assert read["dubd_task_retries_total"] == 0
+    assert not [name for name in read if name.startswith("dubd_gpu_seconds")]
+
+
+def test_a_failure_and_a_refused_drop_are_counted(scraped: Scraped) -> None:
+    scraped.desk.claim()
+    scraped.desk.stand.fail[f"{scraped.desk.folder.name}:000/speak"] = DubdError("mumbles", stage="speak")
+    (scraped.desk.folders.inbox / "notes.txt").write_text("no video", encoding="utf-8")
+    scraped.idle()
+    read = scraped.read()
+    assert read['dubd_tasks_total{outcome="failed",stage="speak"}'] == 1
+    assert read['dubd_videos_total{outcome="failed"}'] == 1
+    assert read["dubd_drops_refused_total"] == 1
+
+
+def test_the_dashboard_asks_for_nothing_that_is_not_told(scraped: Scraped) -> None:
+    scraped.idle()
+    page = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text(encoding="utf-8"))
+    asked = {
+        name
+        for panel in page["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\bdubd_\w+", target["expr"])
+    }
+    text = urllib.request.urlopen(scraped.address, timeout=10).read().decode()
+    told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    assert len(asked) >= 10
+    assert asked <= told
+
+
+def test_the_disks_free_space_is_told_for_each_folder(scraped: Scraped) -> None:
+    read = scraped.read()
+    assert read['dubd_disk_free_bytes{folder="workspace"}'] > 0
+    assert read['dubd_disk_free_bytes{folder="inbox"}'] > 0
+
+
+def test_it_answers_on_the_loopback_address_alone(scraped: Scraped) -> None:
+    assert scraped.address.startswith("http://127.0.0.1:")
+    port = int(scraped.address.split(":")[2].split("/")[0])
+    with pytest.raises(OSError), socket.create_connection((socket.gethostbyname(socket.gethostname()), port), 2):
+        if socket.gethostbyname(socket.gethostname()).startswith("127."):
+            raise OSError("this machine knows no other address")
+
+
+@pytest.mark.parametrize("port", ["many", "99999"])
+def test_what_is_no_port_is_refused(tmp_path: Path, port: str) -> None:
+    desk = Desk(tmp_path)
+    daemon = Daemon(desk.folders, desk.stand, lambda _: None)
+    with pytest.raises(DubdError, match="port") as caught:
+        Metrics(desk.folders).serve(daemon, port)
+    assert caught.value.exit == Exit.USAGE
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, scraped: Scraped) -> None:
+    port = scraped.address.split(":")[2].split("/")[0]
+    (tmp_path / "other").mkdir()
+    desk = Desk(tmp_path / "other")
+    with pytest.raises(DubdError, match="cannot be served"):
+        Metrics(desk.folders).serve(Daemon(desk.folders, desk.stand, lambda _: None), port)
