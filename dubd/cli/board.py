@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dubd.cli.console import clock, complain, name_in, say, show_json
 from dubd.cli.course import Course
+from dubd.cli.printable import printable
 from dubd.errors import DubdError
 from dubd.graph.build import Event
 from dubd.graph.lips import Shares, said
@@ -132,7 +133,7 @@ class Lines(Board):
 
     def warn(self, text: str) -> None:
         """Beside the JSON lines."""
-        print(f"dubd: {text}", file=sys.stderr, flush=True)
+        print(printable(f"dubd: {text}"), file=sys.stderr, flush=True)
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
         """The video's own line: its task is the video."""
@@ -269,4 +270,4 @@ def _forecast(course: Course) -> str:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))

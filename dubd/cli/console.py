@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dubd.cli.printable import printable, printable_json
 from dubd.errors import DubdError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def console() -> Console:
 
 def say(text: str, style: str = "") -> None:
     """One line on standard output, coloured on a terminal."""
+    text = printable(text)
     if style and sys.stdout.isatty():
         console().print(text, style=style, markup=False, soft_wrap=True)
     else:
@@ -37,17 +39,18 @@ def complain(error: DubdError) -> None:
             from rich.console import Console
             from rich.text import Text
 
-            head = str(DubdError(each.reason, file=each.file, stage=each.stage))
-            line = Text.assemble(("dubd: ", "bold red"), head, (f"; {each.remedy}" if each.remedy else "", "cyan"))
+            head = printable(str(DubdError(each.reason, file=each.file, stage=each.stage)))
+            remedy = printable(f"; {each.remedy}" if each.remedy else "")
+            line = Text.assemble(("dubd: ", "bold red"), head, (remedy, "cyan"))
             Console(stderr=True, highlight=False).print(line, soft_wrap=True)
         else:
-            print(f"dubd: {each}", file=sys.stderr, flush=True)
+            print(printable(f"dubd: {each}"), file=sys.stderr, flush=True)
 
 
 def show_json(data: Any, *, line: bool = False) -> None:
     """One JSON document, or one JSON line."""
     text = json.dumps(data, ensure_ascii=False, indent=None if line else 2)
-    print(text, flush=True)
+    print(printable_json(text), flush=True)
 
 
 def clock(seconds: float) -> str:

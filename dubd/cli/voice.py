@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dubd.cli.printable import OneLine
+
 if TYPE_CHECKING:
     from dubd.cli.board import Board
 
@@ -33,7 +35,7 @@ def keep_log(folder: Path) -> None:
         handler: logging.Handler = logging.handlers.RotatingFileHandler(
             folder / "dubd.log", maxBytes=_MOST, backupCount=1, encoding="utf-8", delay=True
         )
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        handler.setFormatter(OneLine("%(asctime)s %(name)s %(message)s"))
     else:
         handler = logging.NullHandler()
     log.addHandler(handler)

@@ -102,6 +102,8 @@ class Engine(ABC, Generic[Item, Made]):
     # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
     # rule file). In a task's key stand the models in their place: what they hold and not where they lie.
     model_params: ClassVar[tuple[str, ...]] = ()
+    # Those that start programs or read other files: a rule that lies beside a drop may not set them.
+    operator_params: ClassVar[tuple[str, ...]] = ()
     published: ClassVar[Mapping[str, Model]] = {}  # by the word that a rule uses: what `dubd models list` shows
     batch: ClassVar[int] = 1  # how many jobs one call may take
     # How many workers of it may run on one card at once: more than one where a call leaves most of the card's

@@ -39,6 +39,8 @@ def _mebibytes(value: object) -> object:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value.strip())
     if not found or found[2].lower() not in _MIB:
         raise PydanticCustomError("memory", "should be an amount such as 10 GiB or 800 MiB")
+    if len(found[1]) > 12:
+        raise PydanticCustomError("memory", "should be an amount such as 10 GiB or 800 MiB")
     return round(float(found[1]) * _MIB[found[2].lower()])
 
 

@@ -16,14 +16,14 @@ from pydantic import ValidationError
 from dubd.engines import registry
 from dubd.engines.contract import Engine
 from dubd.errors import DubdError, Exit
-from dubd.graph import device, interpreter
+from dubd.graph import device, interpreter, sidecar
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete, dump, several, with_clip
 from dubd.models.model import Needed, Own
 
 __all__ = ["SUFFIXES", "Rule", "Rules", "check", "dump", "load", "require_recogniser", "unrecognised", "with_clip"]
 
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = sidecar.RULES
 
 _LITE = {
     "transcribe": "pocketsphinx",
@@ -39,9 +39,9 @@ _MAY_BE_NONE = ("lipsync", "restore")
 class _Check:
     """One reading of a rule file: the rule, or every fault in it."""
 
-    def __init__(self, path: Path, ready: bool) -> None:
-        self.marked = Marked(path)
-        self.ready = ready
+    def __init__(self, path: Path, ready: bool, beside: bool, inside: Path | None) -> None:
+        self.marked = Marked(path, inside=inside)
+        self.ready, self.beside = ready, beside
         self.faults: list[DubdError] = []
 
     def fault(self, where: Where, reason: str, remedy: str = "", *, key: bool = False) -> None:
@@ -55,6 +55,11 @@ class _Check:
         if not isinstance(data, dict):
             self.fault((), "a rule is a mapping of keys to values", "begin with languages: {source: en, target: es}")
             return None
+        if self.beside and not sidecar.trusted():
+            for where, reason in sidecar.forbidden(data, self.marked.path.parent):
+                self.fault(where, reason, sidecar.REMEDY, key=True)
+            if self.faults:
+                return None  # nothing that it names is looked at
         for name, line in self.marked.twice():
             file = f"{self.marked.path}:{line}"
             self.faults.append(DubdError(f"{name!r} stands twice", file=file, remedy="keep one", exit=Exit.RULE))
@@ -71,6 +76,9 @@ class _Check:
             )
         except ValidationError as error:
             self.explain(error, (), Rule)
+            return None
+        except (TypeError, ValueError) as error:  # a date as a key, a number without end
+            self.fault((), f"not a rule: {error}", "keys are words")
             return None
         self.languages(rule)
         self.devices(rule)
@@ -154,8 +162,12 @@ class _Check:
         elif not isinstance(given, str):
             self.fault(where, "should be the path of a .csv file", "glossary: glossary.csv")
         else:
-            path = (self.marked.path.parent / given).resolve()
-            if not path.is_file():
+            try:
+                path = (self.marked.path.parent / given).resolve()
+                found = path.is_file()
+            except (OSError, ValueError):  # no file can have that name
+                path, found = Path(given), False
+            if not found:
                 self.fault(where, f"no glossary at {path}", "paths are relative to the rule file")
             return str(path)
         return None
@@ -220,21 +232,24 @@ def _keys(model: type[Any], path: tuple[str | int, ...]) -> tuple[str, ...]:
     return tuple(parts.get(str(path[0]), Rule).model_fields if path else Rule.model_fields)
 
 
-def check(path: Path, *, ready: bool = True) -> tuple[Rule | None, list[DubdError]]:
+def check(
+    path: Path, *, ready: bool = True, beside: bool = False, inside: Path | None = None
+) -> tuple[Rule | None, list[DubdError]]:
     """The rule in `path`, and everything that is wrong with it: a rule comes only without faults.
 
-    `ready` also asks each engine whether it can run here. Errors: none; unreadable files are a fault too.
+    `ready` also asks each engine whether it can run here. `beside` is for a sidecar, which may say less, and with
+    `inside` it must lie in that folder. Errors: none; unreadable files are a fault too.
     """
     try:
-        reading = _Check(path, ready)
+        reading = _Check(path, ready, beside, inside)
     except DubdError as error:
         return None, [error]
     return reading.rule(), reading.faults
 
 
-def load(path: Path, *, ready: bool = True) -> Rule:
+def load(path: Path, *, ready: bool = True, beside: bool = False, inside: Path | None = None) -> Rule:
     """The rule in `path`. Errors: DubdError(Exit.RULE), file:line, stage and remedy; `also` has further faults."""
-    rule, faults = check(path, ready=ready)
+    rule, faults = check(path, ready=ready, beside=beside, inside=inside)
     if rule is None:
         faults[0].also = tuple(faults[1:])
         raise faults[0]
@@ -291,9 +306,8 @@ class Rules:
         file that is wrong fails the drops that it would have been chosen for, and no others.
         Errors: DubdError(Exit.RULE).
         """
-        for suffix in SUFFIXES:
-            if (beside := path.with_suffix(suffix)).is_file():
-                return load(beside)
+        if beside := sidecar.beside(path, SUFFIXES):
+            return load(beside, beside=True, inside=inbox if path.is_relative_to(inbox) else None)
         inside = path.relative_to(inbox) if path.is_relative_to(inbox) else Path(path.name)
         for folder in reversed(inside.parts[:-1]):
             if found := self._find(folder):

@@ -9,15 +9,17 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from dubd import regular
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
-from dubd.graph import content, rules
+from dubd.graph import content, drop, rules
 from dubd.graph.rule import Rule
 from dubd.graph.state import State
+from dubd.media.subtitles import MOST_BYTES
 
 RULE = "rule.yaml"
 _ENDS = 4 << 20  # bytes at each end of a file that go into its id; the plan hashes all of it
@@ -53,11 +55,19 @@ class Video:
         hand stays, and the newer one is put beside it as `rule.new.yaml`; where the caller insists the newer
         one counts, and the edited one is kept as `rule.old.yaml`. Edited subtitles stay likewise. The source
         is taken last: a kill before that leaves the drop where it is, to be claimed again. A video that nothing
-        could tell the words of is refused before its folder is touched.
+        could tell the words of is refused before its folder is touched. What lies in the inbox is opened once,
+        without following a symbolic link, and that file is the one that is linked.
         Errors: DubdError where the drop cannot be read, nothing can tell what is said in it, or the workspace
         cannot be written.
         """
-        folder = folders.workspace / f"{slug(source.stem)}-{content_key(source)}"
+        with drop.opened(source, folders) as file:
+            return cls._claim(source, file, rule, folders, subtitles, insist)
+
+    @classmethod
+    def _claim(
+        cls, source: Path, file: BinaryIO, rule: Rule, folders: Folders, subtitles: Path | None, insist: bool
+    ) -> Video:
+        folder = folders.workspace / f"{slug(source.stem)}-{_key(file, source)}"
         linked = f"source{source.suffix.lower()}"
         if subtitles is None and not folder.exists():
             rules.require_recogniser(rule, source)
@@ -68,13 +78,13 @@ class Video:
                 if subtitles is None and not _edited_subtitles(state, folder):
                     rules.require_recogniser(_in_force(state, folder, rule, insist), source)
                 _put_rule(state, folder, rule, insist)
-                _put_subtitles(state, folder, subtitles)
+                _put_subtitles(state, folder, subtitles, drop.inbox_of(source, folders))
                 if state.note("drop") != str(source):
                     state.set_note("drop", str(source))
                 target = folder / linked
                 if target.exists() and not _intact(state, target):
                     _put_away(target)
-                _link(source, target, move=rule.inbox == "move")
+                drop.link(source, file, target, move=rule.inbox == "move")
                 _intact(state, target)
             finally:
                 state.close()
@@ -149,17 +159,22 @@ def slug(name: str) -> str:
 def content_key(path: Path) -> str:
     """8 hex digits of a file's size and of its first and last 4 MiB."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            known = hashlib.sha256(str(size).encode())
-            known.update(file.read(_ENDS))
-            if size > _ENDS:
-                file.seek(max(_ENDS, size - _ENDS))
-                known.update(file.read(_ENDS))
+        with regular.opened(path) as file:
+            return _key(file, path)
     except OSError as error:
-        raise DubdError(
-            f"cannot be read: {error.strerror}", file=path, remedy="check its name and permissions", exit=Exit.INPUT
-        ) from error
+        raise drop.unreadable(error, path) from error
+
+
+def _key(file: BinaryIO, path: Path) -> str:
+    try:
+        size = os.fstat(file.fileno()).st_size
+        known = hashlib.sha256(str(size).encode())
+        known.update(file.read(_ENDS))
+        if size > _ENDS:
+            file.seek(max(_ENDS, size - _ENDS))
+            known.update(file.read(_ENDS))
+    except OSError as error:
+        raise drop.unreadable(error, path) from error
     return known.hexdigest()[:8]
 
 
@@ -192,25 +207,6 @@ def _put_away(source: Path) -> None:
         source.unlink()
     else:
         os.replace(source, source.with_name(f"overwritten{source.suffix}"))
-
-
-def _link(source: Path, target: Path, *, move: bool) -> None:
-    if move and not target.exists() and source.stat().st_dev == target.parent.stat().st_dev:
-        os.replace(source, target)
-        return
-    if target.is_symlink() and not target.exists():
-        target.unlink()  # the drop has moved since
-    if target.exists():
-        return
-    try:
-        os.link(source.resolve(), target)
-    except FileExistsError:
-        return  # another process claimed it meanwhile
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
-            raise
-        with suppress(FileExistsError):
-            target.symlink_to(source.resolve())  # another file system, or links are not allowed: read in place
 
 
 def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
@@ -263,10 +259,10 @@ def _keep_old(folder: Path, edited: str) -> None:
             return
 
 
-def _put_subtitles(state: State, folder: Path, given: Path | None) -> None:
+def _put_subtitles(state: State, folder: Path, given: Path | None, inside: Path | None) -> None:
     """The sidecar's bytes in the folder; what a hand wrote there stays, and the sidecar's are put beside it."""
     wanted = folder / f"subtitles{given.suffix.lower()}" if given else None
-    data = given.read_bytes() if given else b""
+    data = regular.read(given, MOST_BYTES, inside=inside) if given else b""
     fresh = hashlib.sha256(data).hexdigest() if given else None
     made: list[str] = state.note("subtitles") or []
     there = _subtitles(folder)

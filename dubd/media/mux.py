@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from dubd.media.ffmpeg import BITEXACT, probe, run, url
+from dubd.media.ffmpeg import BITEXACT, given, probe, run, url
 from dubd.media.source import pick
 
 
@@ -47,16 +47,16 @@ def mux(programme: Programme, out: Path, scratch: Path) -> None:
     picture = "0:v:0"
     if programme.source is not None:
         # ffmpeg counts from the container's own start, which is where the programme begins too.
-        command += ["-fflags", "+genpts", "-i", url(programme.source)]
+        command += ["-fflags", "+genpts", *given(programme.source)]
         video, _ = pick(probe(programme.source), programme.source)
         picture = f"0:{video['index']}"
     else:
         names = scratch / "renders.txt"
         lines = [f"file '{str(path.resolve()).replace(chr(39), _QUOTE)}'" for path in programme.renders]
         names.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), "utf-8")
-        command += ["-f", "concat", "-safe", "0", "-i", str(names)]
+        command += ["-f", "concat", "-safe", "0", *given(names, "concat")]
     for track in (*programme.sounds, *programme.subtitles):
-        command += ["-i", url(track.path)]
+        command += given(track.path, "srt")
 
     command += ["-map", picture, "-c:v", "copy"]
     if programme.source is None:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.errors import DubdError, Exit
-from dubd.media.ffmpeg import BITEXACT, url
+from dubd.media.ffmpeg import BITEXACT, given, url
 
 Pixels = npt.NDArray[np.uint8]
 Planes = tuple[Pixels, Pixels, Pixels]
@@ -252,7 +252,7 @@ class PatchReader:
         if not self._rows:
             return
         width, height = self.canvas[0], self.canvas[1] * 3
-        command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", url(self._patches), "-map", "0:v:0"]
+        command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", *given(self._patches), "-map", "0:v:0"]
         command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "pipe:1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout is not None

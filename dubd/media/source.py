@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from dubd.errors import DubdError, Exit
+from dubd.media import untrusted
 from dubd.media.ffmpeg import first_frame, packets, probe
 from dubd.media.timeline import Clock, milliseconds, nearest_broadcast_rate
 
@@ -48,6 +49,8 @@ class Scan:
     def usual(self) -> Fraction:
         """Frames a second by the steps near the usual one: their mean, since times may be whole milliseconds."""
         steps = np.diff(self.times)
+        if not self._moves:
+            return self.average  # most frames claim the same time
         near = steps[np.abs(steps / np.median(steps) - 1) < 0.25]
         return Fraction(1 / float(near.mean())).limit_denominator(100_000)
 
@@ -55,8 +58,12 @@ class Scan:
     def variable(self) -> bool:
         """True where more than 1 % of the frames, and more than one, stay a quarter longer or shorter than usual."""
         steps = np.diff(self.times)
-        odd = int(np.count_nonzero(np.abs(steps / np.median(steps) - 1) > 0.25)) if len(steps) else 0
+        odd = int(np.count_nonzero(np.abs(steps / np.median(steps) - 1) > 0.25)) if self._moves else 0
         return odd > max(1, 0.01 * len(steps))
+
+    @property
+    def _moves(self) -> bool:
+        return len(self.times) > 1 and bool(np.median(np.diff(self.times)) > 0)
 
     @property
     def shots(self) -> list[float]:
@@ -73,8 +80,8 @@ def pick(found: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str
     DubdError (Exit.INPUT) where there is none. Cover art is no picture.
     """
     streams = found.get("streams", [])
-    pictures = [s for s in streams if s["codec_type"] == "video" and not s["disposition"].get("attached_pic")]
-    sounds = [s for s in streams if s["codec_type"] == "audio"]
+    pictures = [s for s in streams if s.get("codec_type") == "video" and not s["disposition"].get("attached_pic")]
+    sounds = [s for s in streams if s.get("codec_type") == "audio"]
     if not pictures:
         raise DubdError(
             "it has no picture", file=path, remedy="drop a video: dubd needs picture and speech", exit=Exit.INPUT
@@ -95,7 +102,9 @@ def pick(found: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str
                 remedy="convert it to H.264 and AAC first",
                 exit=Exit.INPUT,
             )
-    return _default(pictures), _default(sounds)
+    picture, sound = _default(pictures), _default(sounds)
+    untrusted.require_sane(picture, sound, path)
+    return picture, sound
 
 
 def _default(streams: list[dict[str, Any]]) -> dict[str, Any]:
@@ -120,6 +129,7 @@ def scan(path: Path, stream: Mapping[str, Any], origin: float) -> Scan:
             continue
         if reordering is None and pts is not None and dts is not None:
             reordering = pts - dts
+        untrusted.require_frames(len(shown), path)
         shown.append(at)
         decoded.append(dts if dts is not None else at)
         if key:
@@ -187,6 +197,7 @@ def span(
     stop = end
     if clip and clip.get("duration") is not None:
         stop = min(end, start + float(clip["duration"]))
+    untrusted.require_length(stop - start, path, exit)
     frames = clock.frame_at(stop - start)
     if clock.seconds(frames) < Fraction(_SHORTEST).limit_denominator(10):
         raise DubdError(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pysubs2
 
-from dubd.errors import DubdError
+from dubd import regular
+from dubd.errors import DubdError, Exit
 
 # Netflix timed text style guide, general requirements: line length, lines and shortest event;
 # reading speed 21 characters a second is BBC's and TED's upper bound for adults.
@@ -21,14 +22,20 @@ LINE = 42
 LINES = 2
 SPEED = 21.0
 SHORTEST = 5 / 6  # s
+MOST_BYTES = 16 << 20  # a day of speech has one or two
+_MOST_CUES = 100_000
+_MOST_TEXT = 2_000  # characters of one cue
+_MOST_LINE = 500  # characters of a line with a time, settings and all
 GAP = 0.08  # s between cues that follow one another: two frames at 25 fps
 
 _STAMP = r"-?\s*(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _ARROW = re.compile(rf"^\s*({_STAMP})\s*-+>\s*({_STAMP})(\s.*)?$")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
-_SOUND = re.compile(r"(?:\[[^\]]*\]|\([^)]*\)|[♪♫#].*[♪♫#]|[♪♫\s]+)+", re.DOTALL)  # nothing that is spoken
+# None of these may take longer than its text is long: no part of one begins with what it may contain.
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*+)?\s++([^<>]+)>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 _ASIDE = re.compile(r"^\s*\([^)]*\)\s*")
+_UNSPOKEN = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\s+")
+_MUSIC = "♪♫"
 _BRACKETED = re.compile(r"^\s*\[([^\]\n]{1,30})\]\s*:?\s*(?=\S)")
 _PREFIX = re.compile(r"^\s*[-–]?\s*([A-Z][\w.'-]*(?:\s[A-Z0-9][\w.'-]*){0,2})\s*:\s+(?=\S)")
 
@@ -47,9 +54,14 @@ def read(path: Path) -> list[Cue]:
     """The cues of a .srt or .vtt file by start time, those without text or length left out.
 
     Takes UTF-8 and UTF-16 with or without a mark, else Windows-1252. Raises DubdError with the
-    line where a time cannot be read, and where there is no cue at all.
+    line where a time cannot be read, where there is no cue at all, and where there is more than anyone says.
     """
-    text = _decode(path.read_bytes())
+    try:
+        text = _decode(regular.read(path, MOST_BYTES))
+    except OSError as error:
+        raise DubdError(
+            f"cannot be read: {error.strerror}", file=path, remedy="check its permissions", exit=Exit.INPUT
+        ) from error
     subtitles = pysubs2.SSAFile.from_string(
         _plain(text.splitlines(), path), format_="srt", keep_html_tags=True, keep_unknown_html_tags=True
     )
@@ -113,16 +125,22 @@ def _plain(lines: Sequence[str], path: Path) -> str:
     """The cues alone: numbers, names, notes and settings would end up in the text of the cue before."""
     kept: list[str] = []
     inside = False
+    cues = letters = 0
     for number, line in enumerate(lines, 1):
-        if "->" in line and (arrow := _ARROW.match(line)):
+        if "->" in line and len(line) <= _MOST_LINE and (arrow := _ARROW.match(line)):
             kept += ["", " --> ".join(_stamp(arrow.group(side)) for side in (1, 2))]
-            inside = True
+            inside, letters, cues = True, 0, cues + 1
         elif "-->" in line:
             raise DubdError(f"line {number}: no subtitle time in {line.strip()[:60]!r}", file=path, remedy="mend it")
         elif not line.strip():
             inside = False
         elif inside:
+            letters += len(line)
             kept.append(line)
+        if letters > _MOST_TEXT:
+            raise DubdError(f"line {number}: more than {_MOST_TEXT:,} letters at once", file=path, remedy="split it")
+        if cues > _MOST_CUES:
+            raise DubdError(f"more than {_MOST_CUES:,} subtitles", file=path, remedy="remove it, or split the video")
     return "\n".join(kept)
 
 
@@ -137,7 +155,7 @@ def _stamp(text: str) -> str:
 def _cue(event: pysubs2.SSAEvent) -> Cue:
     text = event.text.replace(r"\N", "\n")
     speaker = None
-    if _SOUND.fullmatch(text.strip()):
+    if _unspoken(text):
         return Cue(event.start / 1000, event.end / 1000, "")
     text = _ASIDE.sub("", text)
     if voice := _VOICE.search(text):
@@ -147,6 +165,13 @@ def _cue(event: pysubs2.SSAEvent) -> Cue:
         if speaker is None and (named := pattern.match(text)):
             speaker, text = named.group(1), text[named.end() :]
     return Cue(event.start / 1000, event.end / 1000, " ".join(text.split()), speaker.strip() if speaker else None)
+
+
+def _unspoken(text: str) -> bool:
+    """Whether nothing in `text` is said: only [this], (this), ♪ this ♪ and # this #."""
+    rest = _UNSPOKEN.sub(" ", text).strip()
+    marks = _MUSIC + "#"
+    return all(letter in _MUSIC for letter in rest) or (len(rest) > 1 and rest[0] in marks and rest[-1] in marks)
 
 
 def _split(cue: Cue) -> list[Cue]:

@@ -9,8 +9,11 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
+from dubd import regular
 from dubd.errors import DubdError, Exit
+from dubd.graph import sidecar
 
 VIDEO = frozenset(
     [
@@ -37,8 +40,7 @@ VIDEO = frozenset(
         ".y4m",
     ]
 )
-SUBTITLES = (".srt", ".vtt")
-SIDECARS = (".yaml", ".yml", *SUBTITLES)
+SIDECARS = (*sidecar.RULES, *sidecar.SUBTITLES)
 _SILENT = frozenset((*SIDECARS, ".csv"))  # they belong to a video or to a rule, and are no drops themselves
 _PARTIAL = re.compile(r"^\.|~$|\.(part|partial|filepart|crdownload|download|tmp|temp|!qb|aria2|ut!)$", re.IGNORECASE)
 _NOT_OURS = frozenset(("@eaDir", "#recycle", "#snapshot", "lost+found", "$RECYCLE.BIN", "System Volume Information"))
@@ -57,7 +59,7 @@ class _Seen:
 
 def subtitles_beside(video: Path) -> Path | None:
     """The sidecar `.srt` or `.vtt` that is taken as the video's transcript, where there is one."""
-    return next((path for suffix in SUBTITLES if (path := video.with_suffix(suffix)).is_file()), None)
+    return sidecar.beside(video, sidecar.SUBTITLES)
 
 
 def being_written(path: Path) -> bool:
@@ -67,7 +69,7 @@ def being_written(path: Path) -> bool:
     owner alone; elsewhere the answer is False and the settle time has to do.
     Errors: OSError where the file cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # a breaker's SIGIO would end the process
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -93,13 +95,14 @@ class Inbox:
         self.settle = settle
         self.refused: list[DubdError] = []
         self._seen: dict[Path, _Seen] = {}
-        self._strange: set[Path] = set()
+        self._strange: dict[Path, tuple[str, str]] = {}  # what is wrong with each, and the remedy
 
     def scan(self, now: float) -> list[Path]:
         """Drops that are complete at `now` (seconds of any steady clock) and were not reported yet, oldest first."""
-        files = dict(self._files())
+        strange: dict[Path, tuple[str, str]] = {}
+        files = dict(self._files(strange))
         drops = {path: self._signature(path, files) for path in files if path.suffix.lower() in VIDEO}
-        self._tell_strangers(files)
+        self._tell_strangers(strange)
         for path in self._seen.keys() - drops.keys():
             del self._seen[path]
         ready = []
@@ -126,7 +129,11 @@ class Inbox:
         """The drops that are there and not complete yet, as of the last scan; unreadable ones are left out."""
         return [path for path, seen in self._seen.items() if not seen.taken and not seen.told]
 
-    def _files(self) -> Iterator[tuple[Path, tuple[int, int, int]]]:
+    def _files(self, strange: dict[Path, tuple[str, str]]) -> Iterator[tuple[Path, tuple[int, int, int]]]:
+        """Videos and sidecars with what changes when they do; all else that is told of goes into `strange`.
+
+        A sidecar that is no plain file is among them: its drop is refused for it, as it may be meant.
+        """
         folders = [self.root]
         while folders:
             try:
@@ -136,14 +143,17 @@ class Inbox:
             for entry in entries:
                 if _PARTIAL.search(entry.name) or entry.name in _NOT_OURS:
                     continue
+                path = Path(entry.path)
                 try:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(Path(entry.path))
-                    elif entry.is_file():
-                        stat = entry.stat()
-                        yield Path(entry.path), (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+                    stat = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue
+                if wrong := _wrong(entry.name, path.suffix.lower(), stat.st_mode):
+                    strange[path] = wrong
+                elif S_ISDIR(stat.st_mode):
+                    folders.append(path)
+                elif path.suffix.lower() in VIDEO | _SILENT:
+                    yield path, (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
     def _signature(self, path: Path, files: dict[Path, tuple[int, int, int]]) -> Signature:
         beside = (files.get(path.with_suffix(suffix)) for suffix in SIDECARS)
@@ -172,10 +182,24 @@ class Inbox:
         seen.told = False
         return True
 
-    def _tell_strangers(self, files: dict[Path, tuple[int, int, int]]) -> None:
-        strange = {path for path in files if path.suffix.lower() not in VIDEO | _SILENT}
-        for path in sorted(strange - self._strange):
-            self.refused.append(
-                DubdError("is not taken for a video", file=path, remedy="give it the suffix of one", exit=Exit.INPUT)
-            )
+    def _tell_strangers(self, strange: dict[Path, tuple[str, str]]) -> None:
+        for path, (reason, remedy) in sorted(strange.items(), key=lambda item: os.fsencode(item[0])):
+            if self._strange.get(path) != (reason, remedy):
+                self.refused.append(DubdError(reason, file=path, remedy=remedy, exit=Exit.INPUT))
         self._strange = strange
+
+
+def _wrong(name: str, suffix: str, mode: int) -> tuple[str, str] | None:
+    """Why a name in the inbox is neither a drop, a sidecar nor a folder of them, and the remedy; None where it is."""
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "its name has control characters", "rename it"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes bytes that are no text
+        return "its name is not UTF-8", "rename it"
+    kind = regular.kind(mode)
+    if suffix in _SILENT:
+        return (f"is {kind}, no sidecar", "rename it") if S_ISDIR(mode) else None
+    if kind and not (S_ISDIR(mode) and suffix not in VIDEO):
+        return f"is {kind}, not a video", "rename it" if S_ISDIR(mode) else "put the file itself there"
+    if S_ISREG(mode) and suffix not in VIDEO:
+        return "is not taken for a video", "give it the suffix of one"
+    return None

@@ -154,7 +154,7 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
 
     rules = Rules(folders.rules)
     for path in sorted(folders.inbox.rglob("*")):
-        if path.suffix.lower() not in VIDEO or path.name.startswith(".") or str(path) in claimed or not path.is_file():
+        if path.suffix.lower() not in VIDEO or path.name.startswith(".") or str(path) in claimed or not _plain(path):
             continue
         try:
             rule = rules.for_drop(path, folders.inbox)
@@ -166,3 +166,7 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
         except DubdError as error:
             also = [each.to_json() for each in error.also]
             yield {"file": str(path), "rule": None, "error": error.to_json(), "also": also, "lacks": []}
+
+
+def _plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

@@ -54,7 +54,7 @@ def _extract_video(path: Path, out: Path, params: Mapping[str, Any], job: Job) -
     seconds = float(clock.seconds(segment["frames"]))
     args = [
         *ffmpeg.seek_before(begin - picture["preroll"]),
-        *("-threads", "2", "-i", ffmpeg.url(path), "-map", f"0:{picture['index']}", "-vf", picture_filters(params)),
+        *("-threads", "2", *ffmpeg.given(path), "-map", f"0:{picture['index']}", "-vf", picture_filters(params)),
         *("-frames:v", str(segment["frames"]), "-fps_mode", "passthrough"),
         *("-c:v", "libx264", *_X264, "-pix_fmt", "yuv420p"),
         *("-g", str(max(1, round(clock.rate))), "-threads", "2", *ffmpeg.color_args(picture["color"])),
@@ -120,7 +120,7 @@ def _extract_audio(path: Path, out: Path, params: Mapping[str, Any], job: Job) -
     channels = min(2, sound["channels"])
     args = [
         *ffmpeg.seek_before(float(begin) - _AUDIO_PREROLL),
-        *("-i", ffmpeg.url(path), "-map", f"0:{sound['index']}", "-vn", "-af", sound_filters(params)),
+        *(*ffmpeg.given(path), "-map", f"0:{sound['index']}", "-vn", "-af", sound_filters(params)),
         *("-ac", str(channels), "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le"),
         *(*ffmpeg.BITEXACT, "-map_chapters", "-1", "-f", "wav", ffmpeg.url(out)),
     ]

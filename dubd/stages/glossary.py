@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from dubd import regular
 from dubd.errors import DubdError
 
+_MOST = 16 << 20  # bytes
 _HEADERS = {"source", "term", "from", "original"}
 
 
@@ -17,7 +19,7 @@ def read(path: Path) -> tuple[tuple[str, str], ...]:
     Raises DubdError with the line where a column is missing, or a term is given two renderings.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = regular.read(path, _MOST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DubdError("not UTF-8 text", file=path, remedy="save the glossary as UTF-8 .csv") from error
     pairs: dict[str, tuple[str, str, int]] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubd.errors import DubdError, Exit
+from dubd.graph import drop
 from dubd.graph import video as module
 from dubd.graph.rules import Rule, load
 from dubd.graph.video import Video, videos
@@ -78,7 +80,7 @@ class TestTaking:
 
         desk.rule(more="inbox: move\n")
         with monkeypatch.context() as during:
-            during.setattr(module, "_link", killed)
+            during.setattr(drop, "link", killed)
             with pytest.raises(KeyboardInterrupt):
                 desk.claim()
         assert desk.source.read_text() == "abc"
@@ -107,11 +109,11 @@ class TestTaking:
     def test_two_processes_may_claim_one_drop(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
         link = os.link
 
-        def raced(source: Path, target: Path) -> None:
+        def raced(source: str, target: Path, **how: Any) -> None:
             if links:
-                link(source, target)  # the other process is first
-                link(source, target)
-            target.symlink_to(source)
+                link(source, target, **how)  # the other process is first
+                link(source, target, **how)
+            target.symlink_to(desk.source)
             raise OSError(1, "Operation not permitted")
 
         monkeypatch.setattr(os, "link", raced)
