@@ -13,7 +13,7 @@ _HEADER = struct.Struct("iIII")
 
 
 class Canary:
-    """While inside, whatever is opened, read, made or changed in `folder` is noted; `path` is a secret in it."""
+    """While inside, whatever file is opened, read, made or changed in `folder` is noted; `path` is a secret in it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -44,5 +44,6 @@ class Canary:
             while data:
                 _, mask, _, length = _HEADER.unpack_from(data)
                 name = data[_HEADER.size : _HEADER.size + length].rstrip(b"\0").decode()
-                found += [f"{word} {name}" for bit, word in _EVENTS.items() if mask & bit]
+                # Without a name it is the folder that was listed: whoever tidies up or searches the disk does that.
+                found += [f"{word} {name}" for bit, word in _EVENTS.items() if name and mask & bit]
                 data = data[_HEADER.size + length :]

@@ -53,7 +53,7 @@ def _of_stage(stage: str, given: Mapping[str, Any], folder: Path) -> Iterator[Fo
         elif key == "glossary":
             if reason := _glossary(value, folder):
                 yield where, reason
-        elif engine and key in engine.model_params and value not in engine.published:
+        elif engine and key in engine.model_params and not (isinstance(value, str) and value in engine.published):
             yield where, f"a sidecar names a published model, not {str(value)[:60]!r}"
         elif _names_a_file(value) or (engine and key in _paths(engine)):
             yield where, f"{key!r} is a path, which a sidecar may not give"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -12,14 +15,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dubd.engines import registry
+from dubd.engines.contract import Engine
 from dubd.errors import DubdError, Exit
 from dubd.graph import rules, sidecar
 from dubd.graph.rule import OWN_KEYS
 from dubd.media import subtitles
+from dubd.models.model import Model
 from dubd.stages import glossary
 from tests.hostile_texts import RULES, SUBTITLES
 
 fuzz = settings(max_examples=120, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@dataclass(frozen=True)
+class _Params:
+    model: str = "tiny"
+    program: str = ""
+    clip: Path | None = None
+    words: str = ""
+
+
+class _Loads(Engine[Any, Any]):
+    Params = _Params
+    model_params = ("model",)
+    published: ClassVar[Mapping[str, Model]] = {"tiny": Model("loads/tiny", (), "MIT", "")}
+    operator_params = ("program",)
+
 
 _KEYS = st.sampled_from((*registry.STAGES, *OWN_KEYS, "voice", "model"))
 
@@ -101,6 +122,28 @@ class TestSidecar:
         (fault,) = refused(path)
         assert "symbolic link" in str(fault)
         assert sidecar.TRUST in fault.remedy
+
+    @pytest.mark.parametrize(
+        ("key", "value", "words"),
+        [
+            ("model", "tiny", None),
+            ("model", "huge", "a published model"),
+            ("model", "weights.pth", "a published model"),
+            ("model", ["tiny"], "a published model"),
+            ("program", "rm", "is for the operator"),
+            ("clip", "voice.wav", "is a path"),
+            ("words", "a/b", "is a path"),
+            ("words", {"a": ["~root"]}, "is a path"),
+            ("words", "plain", None),
+        ],
+    )
+    def test_an_engine_says_what_of_its_parameters_is_the_operators(
+        self, key: str, value: object, words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registry, "find", lambda *_: _Loads)
+        found = list(sidecar.forbidden({"stages": {"speak": {"engine": "loads", key: value}}}, tmp_path))
+        assert [where for where, _ in found] == ([("stages", "speak", key)] if words else [])
+        assert all(words and words in reason for _, reason in found)
 
     def test_aliases_that_do_not_multiply_are_taken(self, tmp_path: Path) -> None:
         path = tmp_path / "talk.yaml"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.cli.printable import printable
 from tests.canary import Canary
 from tests.hostile_drops import NAMES, STRANGE
 from tests.hostile_texts import RULES
@@ -90,7 +91,7 @@ def test_every_one_is_told_in_a_line_and_the_good_one_is_dubbed(home: Home, inbo
     told: Counter[str] = Counter()
     for line in lines_of(done):
         assert line.startswith(f"dubd: {home.root}/"), line
-        assert line.isprintable(), line
+        assert printable(line) == line
         assert "; " in line or "/rule." in line, "no remedy"  # a wrong value in a rule is its own remedy
         assert len(line) < 1000
         place, first = Path(line.removeprefix("dubd: ")).relative_to(home.root).parts[:2]
