@@ -1,8 +1,12 @@
-"""No part of dubd hands a command to a shell, or text to an interpreter: read from its own source."""
+"""No part of dubd hands a command to a shell, text to an interpreter, or a file to an ffmpeg without bounds.
+
+All of it is read from its own source.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +45,9 @@ def test_it_starts_no_shell(path: Path) -> None:
 )
 def test_the_search_finds_what_it_looks_for(text: str) -> None:
     assert list(faults(text))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SOURCES[0].parent)))
+def test_every_file_that_ffmpeg_reads_is_given_to_it_within_bounds(path: Path) -> None:
+    found = re.findall(r'"-i", +(?!"pipe:0")(.*)', path.read_text("utf-8"))
+    assert found == (["url(path))"] if path.name == "ffmpeg.py" else [])  # that one is `given`

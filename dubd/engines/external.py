@@ -59,6 +59,9 @@ class External(Engine[Shot, Made]):
     licence: ClassVar[str] = "that of the program"
     Params: ClassVar[type[Any]] = ExternalParams
     model_params: ClassVar[tuple[str, ...]] = ("repo", "python")
+    operator_params: ClassVar[tuple[str, ...]] = (
+        *("repo", "python", "args", "env", "files", "needs", "leaves", "check"),
+    )
     page: ClassVar[str] = "docs/engines/external.md"
 
     @classmethod

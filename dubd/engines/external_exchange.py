@@ -54,7 +54,7 @@ def write_face(video: Path, piece: Piece, path: Path, rate: str, fps: float) -> 
     ]
     tags = ("-colorspace", "smpte170m", "-color_range", "tv")
     encode = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "6", "-threads", "1", *tags)
-    head = ("-threads", "1", "-i", ffmpeg.url(video), "-map", "0:v:0", "-an")
+    head = ("-threads", "1", *ffmpeg.given(video), "-map", "0:v:0", "-an")
     ffmpeg.run([*head, "-vf", ",".join(chain), *encode, ffmpeg.url(path)], stage="lipsync", file=video)
 
 

@@ -10,14 +10,14 @@ import math
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dubd.errors import DubdError
-from dubd.media.ffmpeg import BITEXACT, url
+from dubd.media.ffmpeg import BITEXACT, given, url
 from dubd.media.mix import RATE, Samples
 from dubd.media.patches import unwritten
 
@@ -88,7 +88,7 @@ def encode(blocks: Iterable[Samples], out: Path, *, channels: int, samples: int,
 
 def measure(path: Path) -> Level:
     """The level of a file's first sound."""
-    return Level(*_scan(["-i", url(path)], [], "anull", peak=True))
+    return Level(*_scan(given(path), [], "anull", peak=True))
 
 
 def loudness(blocks: Iterable[Samples], channels: int, filters: str = "anull") -> float:
@@ -96,7 +96,7 @@ def loudness(blocks: Iterable[Samples], channels: int, filters: str = "anull") -
     return _scan(_stream(channels), blocks, filters, peak=False)[0]
 
 
-def _scan(source: list[str], blocks: Iterable[Samples], filters: str, *, peak: bool) -> tuple[float, float]:
+def _scan(source: Sequence[str], blocks: Iterable[Samples], filters: str, *, peak: bool) -> tuple[float, float]:
     meter = f"{filters},ebur128=framelog=verbose:peak={'true' if peak else 'none'}"
     said = _pour([*source, "-map", "0:a:0", "-af", meter, "-f", "null", "-"], blocks, talk="info")
     summary = said.rpartition("Summary:")[2]

@@ -145,6 +145,14 @@ class TestSidecar:
         assert [where for where, _ in found] == ([("stages", "speak", key)] if words else [])
         assert all(words and words in reason for _, reason in found)
 
+    @pytest.mark.parametrize("engine", ["external", "videoretalking"])
+    @pytest.mark.parametrize("key", ["repo", "python", "args", "env", "files", "needs", "leaves", "check"])
+    def test_it_runs_no_program_of_its_own(self, engine: str, key: str, tmp_path: Path) -> None:
+        stage = {"engine": engine, key: "x"}
+        ((where, reason),) = sidecar.forbidden({"stages": {"lipsync": stage}}, tmp_path)
+        assert where == ("stages", "lipsync", key)
+        assert "is for the operator" in reason
+
     def test_aliases_that_do_not_multiply_are_taken(self, tmp_path: Path) -> None:
         path = tmp_path / "talk.yaml"
         path.write_text("languages: &l {source: en, target: es}\nstages: {lipsync: &n {engine: none}, restore: *n}\n")
