@@ -11,6 +11,7 @@ from typing import BinaryIO
 from dubd import regular
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
+from dubd.media.subtitles import MOST_BYTES
 
 
 def opened(source: Path, folders: Folders) -> BinaryIO:
@@ -19,6 +20,14 @@ def opened(source: Path, folders: Folders) -> BinaryIO:
         return regular.opened(source, inside=inbox_of(source, folders))
     except OSError as error:
         raise unreadable(error, source) from error
+
+
+def read_beside(subtitles: Path, source: Path, folders: Folders) -> bytes:
+    """The subtitles beside a drop, under the same conditions, and no more than are read. Errors: DubdError."""
+    try:
+        return regular.read(subtitles, MOST_BYTES, inside=inbox_of(source, folders))
+    except OSError as error:
+        raise unreadable(error, subtitles) from error
 
 
 def inbox_of(source: Path, folders: Folders) -> Path | None:

@@ -19,7 +19,6 @@ from dubd.folders import Folders
 from dubd.graph import content, drop, rules
 from dubd.graph.rule import Rule
 from dubd.graph.state import State
-from dubd.media.subtitles import MOST_BYTES
 
 RULE = "rule.yaml"
 _ENDS = 4 << 20  # bytes at each end of a file that go into its id; the plan hashes all of it
@@ -69,6 +68,7 @@ class Video:
     ) -> Video:
         folder = folders.workspace / f"{slug(source.stem)}-{_key(file, source)}"
         linked = f"source{source.suffix.lower()}"
+        words = drop.read_beside(subtitles, source, folders) if subtitles else b""
         if subtitles is None and not folder.exists():
             rules.require_recogniser(rule, source)
         try:
@@ -78,7 +78,7 @@ class Video:
                 if subtitles is None and not _edited_subtitles(state, folder):
                     rules.require_recogniser(_in_force(state, folder, rule, insist), source)
                 _put_rule(state, folder, rule, insist)
-                _put_subtitles(state, folder, subtitles, drop.inbox_of(source, folders))
+                _put_subtitles(state, folder, subtitles, words)
                 if state.note("drop") != str(source):
                     state.set_note("drop", str(source))
                 target = folder / linked
@@ -259,10 +259,9 @@ def _keep_old(folder: Path, edited: str) -> None:
             return
 
 
-def _put_subtitles(state: State, folder: Path, given: Path | None, inside: Path | None) -> None:
+def _put_subtitles(state: State, folder: Path, given: Path | None, data: bytes) -> None:
     """The sidecar's bytes in the folder; what a hand wrote there stays, and the sidecar's are put beside it."""
     wanted = folder / f"subtitles{given.suffix.lower()}" if given else None
-    data = regular.read(given, MOST_BYTES, inside=inside) if given else b""
     fresh = hashlib.sha256(data).hexdigest() if given else None
     made: list[str] = state.note("subtitles") or []
     there = _subtitles(folder)

@@ -34,7 +34,7 @@ def _put(inbox: Path, canary: Path) -> set[str]:
         (folder / "talk.yaml").write_bytes(content)
     for suffix in (".srt", ".yaml"):
         for kind in ("link", "pipe", "gigabyte"):
-            folder = _folder(inbox, f"beside.{kind}{suffix}")
+            folder = _folder(inbox, f"beside.{kind}-{suffix[1:]}")
             (folder / "talk.mp4").write_text(_HELLO.format(folder.name))
             beside = folder / f"talk{suffix}"
             if kind == "link":

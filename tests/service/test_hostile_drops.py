@@ -91,6 +91,7 @@ class TestSidecars:
         with pytest.raises(DubdError, match=r"is a (symbolic link|pipe|folder)") as caught:
             claim(folders, path)
         assert caught.value.file == str(beside)
+        assert list(folders.workspace.iterdir()) == []
         assert caught.value.remedy
         assert canary.touched() == []
 
