@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports them: a process a core runs tests, and threads of several that wait for each other take many
+# times as long as one.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
+
 _MEDIA = Path(os.environ.get("DUBD_MEDIA") or Path(__file__).parents[2] / "shared" / "media")
 
 

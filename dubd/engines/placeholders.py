@@ -40,8 +40,15 @@ class Shielded:
         return sorted(found.lower() for found in _HOLDER.findall(translated)) == sorted(self.held)
 
     def restore(self, translated: str, *, original: bool = False) -> str:
-        """`translated` with the target terms in place of the stand-ins, or with the `original` ones."""
-        return _HOLDER.sub(lambda found: self.held[found.group().lower()][0 if original else 1], translated)
+        """`translated` with the target terms in place of the stand-ins, or with the `original` ones.
+
+        What looks like one and stands for nothing, as a model may make up, stays as it is.
+        """
+
+        def term(found: re.Match[str]) -> str:
+            return self.held.get(found.group().lower(), (found.group(),) * 2)[0 if original else 1]
+
+        return _HOLDER.sub(term, translated)
 
     def around(self) -> tuple[list[str], list[str]]:
         """The texts between the stand-ins (one more than these), and the stand-ins."""

@@ -75,3 +75,7 @@ def test_a_term_is_a_whole_word_in_scripts_with_vowel_signs_too() -> None:
 def test_scripts_without_spaces_have_terms_inside_a_run_of_letters() -> None:
     held = shield("我喜欢苹果手机。", [("苹果", "Apple")])
     assert held.text == "我喜欢xqzbb手机。" and held.restore(held.text) == "我喜欢Apple手机。"
+
+
+def test_what_only_looks_like_a_stand_in_stays() -> None:
+    assert shield("This is my house.").restore("यह मेरा xqzbb है।") == "यह मेरा xqzbb है।"
