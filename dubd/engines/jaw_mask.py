@@ -24,13 +24,16 @@ MAX_SHIFT = 18.0  # levels that a drawn face's colour may be moved
 
 
 def area(crops: Crops, index: int, width: int, height: int) -> Area:
-    """x0, y0, x1, y1 (even corner, inside the picture) around all that a patch on this frame may touch."""
+    """x0, y0, x1, y1 (even corner, inside the picture) around all that a patch on this frame may touch.
+
+    Where a mouth lies beyond the picture's edge, as that of a face half out of it may, two pixels of the edge are left.
+    """
     shape = crops.shape
     outline, corners = shape.to_picture(index, _outline(shape, index)), crops.corners(index)
     reach = REACH * _sigma(shape, index)
     low = np.floor(np.maximum(outline.min(0) - reach, corners.min(0))).astype(int)
     high = np.ceil(np.minimum(outline.max(0) + reach, corners.max(0))).astype(int)
-    x0, y0 = (max(0, int(low[axis])) // 2 * 2 for axis in (0, 1))
+    x0, y0 = (min(max(0, int(low[axis])), most - 2) // 2 * 2 for axis, most in ((0, width), (1, height)))
     return x0, y0, max(x0 + 2, min(width, int(high[0]))), max(y0 + 2, min(height, int(high[1])))
 
 

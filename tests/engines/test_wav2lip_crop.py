@@ -112,3 +112,16 @@ def test_a_weight_fades_all_of_it() -> None:
     )
 
     assert np.abs(whole[..., 3] / 2 - half[..., 3]).max() <= 1
+
+
+@pytest.mark.parametrize(("x", "y"), [(200, 390), (200, 460), (440, 200), (-60, 200), (200, -60), (395, 395)])
+def test_a_mouth_beyond_the_edge_of_the_picture_gets_a_patch_that_shows_nothing_there(x: float, y: float) -> None:
+    found = face(60, 0.0, x, y)
+    x0, y0, x1, y1 = where = jaw_mask.area(found, 3, 400, 400)
+    assert 0 <= x0 < x1 <= 400 and 0 <= y0 < y1 <= 400
+
+    patch = jaw_mask.lay(np.zeros((y1 - y0, x1 - x0, 3), np.uint8), where, found, 3, np.zeros((SIDE, SIDE, 3)), 1.0)
+
+    assert patch.shape == (y1 - y0, x1 - x0, 4)
+    if x1 - x0 == 2 or y1 - y0 == 2:
+        assert patch[..., 3].max() < 16
