@@ -179,12 +179,13 @@ _PULL: Final = "it may be cut short: dubd models verify, then pull"
 def circle(tokens: Sequence[int], source: Sequence[int]) -> int | None:
     """Where `tokens` begin to go round in circles, or run on too long; None where they do not.
 
-    The same 1 to 12 tokens four times in a row, unless the source says something over and over too.
+    The same 1 to 12 tokens four times in a row, unless the source says something over and over too. As many tokens as
+    `generate` is allowed for the source alone (one of them is the language) are too many: it came to no end.
     """
     most = _LONGER * len(source) + _SOME - 1
     if _first_circle(source) is None and (found := _first_circle(tokens)) is not None:
         return found
-    return most if len(tokens) > most else None
+    return most if len(tokens) >= most else None
 
 
 def _first_circle(tokens: Sequence[int]) -> int | None:

@@ -199,6 +199,23 @@ def test_a_text_that_goes_round_in_circles_is_said_again(model: Path, monkeypatc
     assert circle([5, 1, 2, 1, 2, 1, 2], [7, 8]) is None
     assert circle([1, 1, 1, 1, 1], [9, 9, 9, 9]) is None  # the source says it over and over too
     assert circle(list(range(40)), [7]) == 22  # far longer than any translation
+    assert circle(list(range(22)), [7]) == 22  # stopped by the limit, as a text is that goes through alone
+    assert circle(list(range(21)), [7]) is None
+
+
+def test_a_text_without_an_end_is_said_again_whatever_goes_through_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_nllb, "LOOP", ("Hm.", " ".join((*(three for *_, three in PHRASES), *GREETINGS))))
+    engine = loaded(tiny_nllb.make(tmp_path / "endless"))
+    long = english(" ".join(two for _, two, _ in PHRASES).replace("?", ",").replace(".", ","))
+    seen = watched(engine, monkeypatch)
+
+    said(engine, english("Hm."))
+    alone = len(seen)
+    said(engine, english("Hm."), long)
+
+    assert alone == 2 and len(seen) == 4
 
 
 def test_a_sentence_too_long_for_the_model_is_taken_in_parts(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
