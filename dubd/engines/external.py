@@ -59,6 +59,7 @@ class External(Engine[Shot, Made]):
     licence: ClassVar[str] = "that of the program"
     Params: ClassVar[type[Any]] = ExternalParams
     model_params: ClassVar[tuple[str, ...]] = ("repo", "python")
+    upkeep_params: ClassVar[tuple[str, ...]] = ("check", "leaves", "alone", "gpu")
     operator_params: ClassVar[tuple[str, ...]] = (
         *("repo", "python", "args", "env", "files", "needs", "leaves", "check"),
     )
@@ -70,8 +71,13 @@ class External(Engine[Shot, Made]):
 
     @classmethod
     def models(cls, params: ExternalParams) -> tuple[Needed, ...]:
+        """What says which program it is, and what the fallback loads: in the midst of a run is too late to lack it."""
         external_params.check(params)
-        return external_params.content(params)
+        own = external_params.content(params)
+        if params.fallback == "none":
+            return own
+        other = registry.find("lipsync", params.fallback)
+        return (*own, *other.models(other.Params()))
 
     @classmethod
     def vram(cls, params: ExternalParams, precision: str | None) -> Vram | None:  # noqa: ARG003  (the program's own)

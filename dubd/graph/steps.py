@@ -43,11 +43,11 @@ class Step:
         key: dict[str, Any] = {"version": VERSIONS[self.stage], "params": dict(self.params)}
         if self.rule:
             engine = registry.find(self.stage, self.rule.engine)
-            params = self.rule.params
+            params, apart = self.rule.params, {*engine.model_params, *engine.upkeep_params}
             key["engine"] = {
                 "name": self.rule.engine,
                 "revision": engine.revision(),
-                "params": {name: value for name, value in params.items() if name not in engine.model_params},
+                "params": {name: value for name, value in params.items() if name not in apart},
                 "precision": self.rule.precision,
             }
             if models := self.models:

@@ -14,7 +14,9 @@ from dubd.engines.landmarks import model
 from dubd.engines.videoretalking import VideoRetalking
 from dubd.errors import DubdError
 from dubd.graph import rules
+from dubd.graph.needed import needed
 from dubd.graph.steps import Step
+from dubd.models.model import Model
 from tests.engines import checkouts
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -60,7 +62,7 @@ def test_the_documented_rules_run_a_program_of_that_command_line(
     text = documented("engines/external.md", heading).replace(place, str(repo))
     text = re.sub(r"python: .*", f"python: {sys.executable}", text)
     text = re.sub(r"    check: .*\n", "", text)  # PyTorch and a GPU
-    rule = rules.load(written(tmp_path, text))
+    rule = rules.load(written(tmp_path, text), ready=False)
     params = ExternalParams(**rule.stages.lipsync.params)
     for name in (*params.needs, "configs/unet/stage2_512.yaml", "checkpoints/latentsync_unet.pt"):
         (repo / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,11 +80,11 @@ def test_the_documented_rules_run_a_program_of_that_command_line(
 
 
 def test_the_documented_rules_for_videoretalking_are_right(tmp_path: Path) -> None:
-    lips = rules.load(written(tmp_path, documented("videoretalking.md", "5. The rule"))).stages.lipsync
+    lips = rules.load(written(tmp_path, documented("videoretalking.md", "5. The rule")), ready=False).stages.lipsync
     assert lips.engine == "videoretalking" and lips.params["python"] == "/opt/vrt-env/bin/python"
     text = (DOCS / "videoretalking.md").read_text("utf-8")
     small = re.findall(r"```yaml\n(.*?)```", text, re.S)[1]
-    lips = rules.load(written(tmp_path, small)).stages.lipsync
+    lips = rules.load(written(tmp_path, small), ready=False).stages.lipsync
     assert lips.params["args"][-1] == "2" and lips.params["gpu"] == 7168
     for name in VideoRetalking.Params(repo="/x").needs:
         assert name.removeprefix("checkpoints/") in text
@@ -120,7 +122,7 @@ def test_paths_are_relative_to_the_rule_file_and_any_python_will_do(tmp_path: Pa
     old.chmod(0o755)
     text = LIPS.format("{engine: videoretalking, repo: ./repo, python: ./env/bin/python}")
 
-    lips = rules.load(written(tmp_path, text)).stages.lipsync
+    lips = rules.load(written(tmp_path, text), ready=False).stages.lipsync
 
     assert lips.python is None and lips.params["python"] == str(old)
     assert lips.params["repo"] == str(tmp_path / "repo")
@@ -145,6 +147,25 @@ def test_the_key_follows_commit_and_checkpoints_and_nothing_else_of_the_checkout
     repo.rename(tmp_path / "moved")
     moved = written(tmp_path, LIPS.format("{engine: videoretalking, repo: ./moved}"))
     assert key(moved) == other
+
+
+def test_the_key_follows_nothing_that_changes_no_picture(tmp_path: Path) -> None:
+    lips = "{{engine: external, repo: /opt/x, args: [a.py, '{{out}}']{}}}"
+
+    def of(more: str) -> object:
+        return key(written(tmp_path, LIPS.format(lips.format(more))))
+
+    assert of(", gpu: 8192, alone: true, check: [-c, ''], leaves: ['temp/{name}*']") == of("")
+    assert of(", pad: 0.3") != of("") and of(", timeout: 60") != of(""), "a run that was ended may now come to its end"
+
+
+def test_the_models_of_the_fallback_are_waited_for_and_in_the_key(tmp_path: Path) -> None:
+    lips = "{{engine: external, repo: /opt/x, args: [a.py, '{{out}}'], fallback: {}}}"
+    loaded = rules.load(written(tmp_path, LIPS.format(lips.format("wav2lip")))).stages.lipsync
+
+    assert [model.name for model in needed("lipsync", loaded) if isinstance(model, Model)] == ["wav2lip/wav2lip_gan"]
+    assert "wav2lip/wav2lip_gan@" in str(key(tmp_path / "odd.yaml"))
+    assert "models" not in str(key(written(tmp_path, LIPS.format(lips.format("none")))))
 
 
 def test_what_the_checkout_lacks_is_told_before_any_video_is_touched(tmp_path: Path) -> None:
