@@ -115,7 +115,8 @@ def _write(job: Job, segment: _Segment, heard: Heard | Exception | None) -> Fact
     if segment.cues is not None:
         origin, utterances = "subtitles", from_cues(segment.cues, speech, segment.seconds)
     else:
-        origin, utterances = job.engine or "", from_words(heard.words if heard else (), speech)
+        words = heard.words if heard else ()
+        origin, utterances = job.engine or "", from_words(words, speech, language=str(job.params["language"]))
     name = job.params["segment"]["id"]
     transcript = {
         "language": heard.language if heard else job.params["language"],

@@ -73,7 +73,9 @@ class Utterance:
         }
 
 
-def from_words(words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1") -> list[Utterance]:
+def from_words(
+    words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1", *, language: str = "en"
+) -> list[Utterance]:
     """Utterances of the recognised `words`; they begin and end where the sound of `speech` does.
 
     Left out is what no person said: a word over and over (music), or words of which none is believed.
@@ -92,7 +94,7 @@ def from_words(words: Sequence[Word], speech: Sequence[Span], speaker: str = "S1
             confidence = math.exp(sum(math.log(max(word.confidence, 1e-3)) for word in part) / len(part))
             texts = [word.text for word in part]
             if confidence >= _BELIEVED and not (len(texts) >= _TOO_OFTEN and len(set(texts)) == 1):
-                made.append(Utterance(begin, until, sentence(texts), speaker, confidence, part))
+                made.append(Utterance(begin, until, sentence(texts, language), speaker, confidence, part))
     return made
 
 
@@ -116,8 +118,8 @@ def from_cues(cues: Sequence[Cue], speech: Sequence[Span], seconds: float) -> li
     return made
 
 
-def sentence(words: Sequence[str]) -> str:
-    """Words as a sentence: a capital first, names of days and the like, a full stop or a question mark.
+def sentence(words: Sequence[str], language: str = "en") -> str:
+    """Words as a sentence: a capital first, a full stop; in English names of days and the like, and question marks.
 
     Left as they are where the recogniser writes capitals or marks itself.
     """
@@ -129,8 +131,10 @@ def sentence(words: Sequence[str]) -> str:
         return ""
     if text != text.lower() or any(_ended(word, "") for word in words):
         return text
-    mark = "?" if _ASKING.match(text) else "."
-    text = _CAPITAL.sub(lambda found: found.group().capitalize(), text)
+    mark = "."
+    if language.split("-")[0].lower() == "en":  # "i" is "and" in Polish, "the" in Italian
+        mark = "?" if _ASKING.match(text) else "."
+        text = _CAPITAL.sub(lambda found: found.group().capitalize(), text)
     return text[0].upper() + text[1:] + ("" if text[-1] in ".?!…" else mark)
 
 

@@ -51,6 +51,16 @@ def test_words_become_a_sentence(said: str, written: str) -> None:
     assert sentence(said.split()) == written
 
 
+@pytest.mark.parametrize(
+    ("said", "language", "written"),
+    [("mama i tata", "pl", "Mama i tata."), ("i ragazzi e i cani", "it", "I ragazzi e i cani.")],
+)
+def test_words_that_are_english_are_not_looked_for_in_other_languages(said: str, language: str, written: str) -> None:
+    (made,) = from_words(words(*((n, n + 1, word) for n, word in enumerate(said.split()))), [(0, 9)], language=language)
+    assert made.text == sentence(said.split(), language) == written
+    assert sentence(["and", "i", "said", "so"], "en-GB") == "And I said so."
+
+
 def test_a_cue_takes_the_times_of_the_speech_inside_it() -> None:
     (made,) = from_cues([Cue(1.0, 4.0, "Hello.", "Anna")], [(1.26, 2.0), (2.1, 3.2)], 10)
     assert (made.start, made.end, made.speaker, made.text) == (1.26, 3.2, "Anna", "Hello.")
