@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dubd.engines.contract import Engine, Heard, Recording, Vram
 from dubd.engines.whisper_languages import refusal
 from dubd.engines.whisper_published import OPENAI, shape, torch_vram
+from dubd.errors import DubdError
 from dubd.models import store
 from dubd.models.model import Model, Needed, chosen
 
@@ -77,6 +78,9 @@ class Whisper(Engine[Recording, Heard]):
         return torch_vram(shape(needed, own), 4 if precision == "fp32" else 2, params.beam)
 
     def load(self, device: str, params: WhisperParams) -> None:
+        if self.precision not in (None, "fp32", "fp16"):
+            remedy = "precision: fp16 or fp32; faster-whisper has int8"
+            raise DubdError(f"whisper does not run in {self.precision}", stage=self.stage, remedy=remedy)
         from dubd.engines import whisper_torch
 
         (needed,) = self.models(params)

@@ -260,3 +260,11 @@ def test_a_word_is_drawn_in_to_the_speech_that_it_lies_in() -> None:
 def test_ordinary_text_of_any_script_is_no_repetition() -> None:
     kannada = "ಬೆಂಗಳೂರು ಕರ್ನಾಟಕದ ರಾಜಧಾನಿ ಮತ್ತು ಭಾರತದ ಮೂರನೇ ಅತಿ ದೊಡ್ಡ ನಗರ. ಇಲ್ಲಿನ ಹವಾಮಾನ ತುಂಬಾ ಚೆನ್ನಾಗಿದೆ, ಅದಕ್ಕಾಗಿ ಜನರು ಇಲ್ಲಿಗೆ ಬರುತ್ತಾರೆ."
     assert repetition(kannada) < 1.6 and repetition("ಹೌದು " * 40) > 2.4 and repetition("thank you. " * 30) > 2.4
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_a_precision_that_it_would_not_keep_is_refused(precision: str) -> None:
+    engine = Whisper()
+    engine.precision = precision
+    with pytest.raises(DubdError, match=f"does not run in {precision}.*faster-whisper has int8"):
+        engine.load("cpu", WhisperParams(model="tiny"))
