@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -101,7 +102,11 @@ class Nllb(Engine[Sentence, Translation]):
 
     @classmethod
     def revision(cls) -> str:
-        return "1"
+        """The version of the library that searches, and that of the code around it."""
+        try:
+            return f"{version('transformers')}-1"
+        except PackageNotFoundError:
+            return "absent"
 
     @classmethod
     def missing(cls) -> str | None:

@@ -357,3 +357,9 @@ def test_a_folder_that_is_no_whole_model_is_refused_in_a_line(
         loaded(folder)
     assert "\n" not in str(error.value) and str(folder) in str(error.value) and error.value.remedy
     assert "run" not in capsys.readouterr().out
+
+
+def test_another_release_of_its_library_translates_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Nllb.revision()
+    monkeypatch.setattr("dubd.engines.nllb.version", lambda _: "99.0")
+    assert Nllb.revision() != before
