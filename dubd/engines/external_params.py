@@ -89,9 +89,12 @@ def check(params: ExternalParams) -> None:
     for key, path in (("repo", params.repo), ("python", params.python)):
         if not Path(path).is_absolute() and (key == "repo" or "/" in path):
             raise ValueError(f"{key}: {path!r} is relative to nothing; begin it with /, ./, ../ or ~")
-    for key, least in (("timeout", params.timeout), ("max_seconds", params.max_seconds)):
-        if least <= 0:
-            raise ValueError(f"{key} is more than 0 seconds, not {least:g}")
+    for key in ("timeout", "max_seconds", "audio_rate"):
+        if getattr(params, key) <= 0:
+            raise ValueError(f"{key} is more than 0, not {getattr(params, key):g}")
+    for key in ("timeout_factor", "fps", "pad", "context", "min_face", "threshold", "gpu"):
+        if getattr(params, key) < 0:
+            raise ValueError(f"{key} is 0 or more, not {getattr(params, key):g}")
     _fallback(params.fallback)
 
 

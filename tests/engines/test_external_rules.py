@@ -103,6 +103,8 @@ def test_the_documented_rules_for_videoretalking_are_right(tmp_path: Path) -> No
         ("args: [a.py, '{out}'], needs: [/etc/passwd]", "is not relative to the checkout"),
         ("args: [a.py, '{out}'], files: {../a: b}", "is not the name of a file"),
         ("args: [a.py, '{out}'], python: env/bin/python", "begin it with /, ./, ../ or ~"),
+        ("args: [a.py, '{out}'], audio_rate: 0", "audio_rate is more than 0, not 0"),
+        ("args: [a.py, '{out}'], pad: -1.0", "pad is 0 or more, not -1"),
         ("args: [a.py, '{out}'], time_out: 5", "unknown key 'time_out'; did you mean timeout?"),
     ],
 )
