@@ -76,13 +76,14 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from dubd.models.store import bytes_of
+    from dubd.models.model import File
+    from dubd.models.store import size_said
 
     table = Table(box=SIMPLE_HEAD)
     for title in ("model", "size", "", "licence", "rules"):
         table.add_column(title, justify="right" if title == "size" else "left")
     for row in rows:
-        size = bytes_of(row["bytes"]) if row["bytes"] is not None else "?"
+        size = size_said(File(file["path"], None, file["bytes"]) for file in row["files"]) or "?"
         state = {"here": "here", "partial": "partly here", "absent": "not here"}[row["state"]]
         table.add_row(row["name"], size, state, row["licence"], ", ".join(row["rules"]) or "-")
     console().print(table, markup=False)

@@ -16,7 +16,6 @@ from dubd.graph.rule import Rule, StageRule
 from dubd.graph.rules import SUFFIXES, check
 from dubd.models import store
 from dubd.models.model import Model, Needed, Own
-from dubd.models.store import bytes_of
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def lack(stage: str, models: Iterable[Needed], pull: str) -> Lack | None:
 
 def described(model: Needed) -> str:
     """A model that is lacking, with what is still to come of it: "whisper/large-v3 (2.9 GiB)"."""
-    size = store.size(store.lacking(model))
-    return f"{store.name(model)} ({bytes_of(size)})" if size else store.name(model)
+    size = store.size_said(store.lacking(model))
+    return f"{store.name(model)} ({size})" if size else store.name(model)
 
 
 def published() -> Iterator[tuple[str, str, str, Model]]:

@@ -58,6 +58,13 @@ def size(files: Iterable[File]) -> int | None:
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
+def size_said(files: Iterable[File]) -> str:
+    """Their size in words: "over 2.3 GiB" where only some of it is known beforehand; empty where nothing is."""
+    sizes = [file.size for file in files]
+    known = bytes_of(sum(size or 0 for size in sizes)) if any(sizes) else ""
+    return f"over {known}" if known and None in sizes else known
+
+
 def bytes_of(count: int) -> str:
     """Bytes as people write them: 812 B, 2.9 GiB."""
     size = float(count)

@@ -77,3 +77,8 @@ def test_a_misspelt_model_is_answered_with_the_nearest_name() -> None:
     assert chosen("/srv/own.pt", published) == Own(Path("/srv/own.pt"))
     with pytest.raises(ValueError, match="did you mean large-v3"):
         chosen("large-v2", published)
+
+
+@pytest.mark.parametrize(("sizes", "said"), [((2048, 1024), "3.0 KiB"), ((2048, None), "over 2.0 KiB"), ((None,), "")])
+def test_a_size_is_told_as_far_as_it_is_known(sizes: tuple[int | None, ...], said: str) -> None:
+    assert store.size_said(File(str(n), None, size) for n, size in enumerate(sizes)) == said
