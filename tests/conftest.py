@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-# Before anything imports them: a process a core runs tests, and threads of several that wait for each other take many
-# times as long as one.
-for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_library, "1")
+from dubd.schedule.surroundings import ONE_THREAD
+
+# A thread for each library, as workers have, before any is imported: two test processes whose libraries take both
+# cores wait for one another most of the time.
+for _name in ONE_THREAD:
+    os.environ.setdefault(_name, "1")
 
 _MEDIA = Path(os.environ.get("DUBD_MEDIA") or Path(__file__).parents[2] / "shared" / "media")
 

@@ -15,7 +15,8 @@ from dubd.errors import DubdError
 
 _PACKAGE = Path(dubd.__file__).resolve().parent
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"  # the landmark model is walked at random: an eighth less time with fewer pages
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA")  # numba's threads are PyTorch's too, from its first call on
+ONE_THREAD = (*(f"{library}_NUM_THREADS" for library in _LIBRARIES), "OPENCV_FOR_THREADS_NUM")
 
 
 def own() -> dict[str, str]:
@@ -63,4 +64,4 @@ def _make(folder: Path, links: dict[str, Path], points: str) -> None:
 
 def _environ(first: Path) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(first), os.environ.get("PYTHONPATH"))))
-    return {**dict.fromkeys(_ONE_THREAD, "1"), "GLIBC_TUNABLES": _HUGE_PAGES, **os.environ, "PYTHONPATH": path}
+    return {**dict.fromkeys(ONE_THREAD, "1"), "GLIBC_TUNABLES": _HUGE_PAGES, **os.environ, "PYTHONPATH": path}

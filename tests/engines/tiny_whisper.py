@@ -24,9 +24,9 @@ from whisper.tokenizer import get_tokenizer
 Said = Sequence[tuple[float, float, str]]  # start and end in s, text
 
 KANNADA: Said = (
-    (0.5, 2.5, "ಹೇಗಿದ್ದೀರಿ?"),
-    (3.5, 6.0, "ಇದು ನನ್ನ ಮನೆ."),
-    (7.0, 9.5, "ಸರಿ, ಹೋಗೋಣ."),
+    (0.5, 2.5, "ಹೌದು."),
+    (3.5, 6.0, "ಇದು ಮನೆ."),
+    (7.0, 9.5, "ಸರಿ, ಬಾ."),
 )
 _HALF = 28  # dimensions of a script's codes
 _STATE = 64
@@ -35,20 +35,23 @@ _BRIGHT = _CLOCK + 4
 _HEADS = 4
 _SPAN = 30.0  # s in half a turn of the clock
 _GROWS = 40.0
+CONTEXT = 448  # positions of the published decoders; a window's text has half of them
 
 
-def make(folder: Path, said: Said = KANNADA, bright: Said | None = None, language: str = "kn") -> Path:
+def make(
+    folder: Path, said: Said = KANNADA, bright: Said | None = None, language: str = "kn", context: int = CONTEXT
+) -> Path:
     """A checkpoint as openai-whisper reads it; a bright voice is taken to say `bright`, where given."""
     path = folder / "whisper.pt"
-    made = scripted(said, bright or said, language)
+    made = scripted(said, bright or said, language, context)
     torch.save({"dims": made.dims.__dict__, "model_state_dict": made.state_dict()}, path)
     return path
 
 
-def scripted(said: Said, bright: Said, language: str) -> Whisper:
+def scripted(said: Said, bright: Said, language: str, context: int = CONTEXT) -> Whisper:
     torch.manual_seed(0)
     tokenizer = get_tokenizer(True, num_languages=99, language=language, task="transcribe")
-    dims = ModelDimensions(80, 1500, _STATE, _HEADS, 1, 51865, 448, _STATE, _HEADS, 2)
+    dims = ModelDimensions(80, 1500, _STATE, _HEADS, 1, 51865, context, _STATE, _HEADS, 2)
     model = Whisper(dims)
     for name, weight in model.state_dict().items():
         if weight.dtype.is_floating_point:
