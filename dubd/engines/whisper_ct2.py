@@ -108,7 +108,7 @@ class Ct2Decoder:
         made = self._model.model.generate(
             encoded.features,
             [prompt] * len(encoded.mels),
-            max_length=len(prompt) - 1 + self.limit,  # the last of the prompt counts as written
+            max_length=2 * self.limit,  # the library writes half of it, leaving the other half to a text before
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=list(get_suppressed_tokens(tokenizer, [-1])),

@@ -78,6 +78,17 @@ def test_drawing_at_random_gives_the_same_again_whatever_came_before(converted: 
     assert drawn(1) == first != other
 
 
+def test_a_text_without_an_end_is_cut_where_whisper_cuts_it(tmp_path: Path) -> None:
+    from dubd.engines.whisper_ct2 import Ct2Decoder, model
+    from dubd.engines.whisper_window import windows
+
+    endless = tiny_whisper.make(tmp_path, said=((0.5, 9.0, "no " * 300),))
+    folder = tiny_whisper.converted(endless, tmp_path / "converted")
+    decoder = Ct2Decoder(lambda: model(folder, "transcribe", "cpu", "fp32"), folder, beam=1)
+    (decoded,) = decoder.decode(decoder.encode(windows(recording())), "kn", 0.0, 0)
+    assert len(decoded.tokens) == decoder.limit == 224
+
+
 def test_what_it_holds_is_told_for_a_gpu_only(converted: Path) -> None:
     engine = loaded(FasterWhisper(), converted)
     assert (engine.held(), engine.peak()) == (None, None)
