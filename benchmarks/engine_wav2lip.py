@@ -1,6 +1,6 @@
 """Wav2Lip: our stages against a straight rendering of the published loop, on the CPU, same clip, same weights' sizes.
 
-    python -m benchmarks.engine_wav2lip [VIDEO] [--frames 50] [--detector s3fd|hog] [--no-memory]
+    python -m benchmarks.engine_wav2lip [VIDEO] [--frames 50] [--detector s3fd|hog] [--no-memory|--memory]
 
 The published loop reads all frames into memory, detects a face in every one, runs the network as it is, pastes
 rectangles and encodes twice. Its detector S3FD is rendered by its convolutions with random weights: they take its time,
@@ -27,6 +27,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from benchmarks.engine_report import Row, hand
 
 SAMPLE = Path(__file__).parents[1] / "script" / "sample" / "talking_head.mp4"
 RATE, SEGMENT = "25/1", 20
@@ -197,7 +199,9 @@ def main() -> None:
     parser.add_argument("video", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--detector", choices=("s3fd", "hog", "none"), default="s3fd")
-    parser.add_argument("--no-memory", action="store_true")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-memory", action="store_true", help="time alone")
+    which.add_argument("--memory", action="store_true", help="memory alone")
     parser.add_argument("--part", choices=("published", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--width", type=int, default=16, help=argparse.SUPPRESS)
@@ -207,19 +211,35 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = looped(given.video, given.frames / 25, folder / "clip.mp4")
-        took = {part: measured(part, clip, folder, 16, given.detector) for part in ("published", "ours")}
-        for part_name, one in took.items():
-            print(f"{part_name:10} {given.frames} frames: {one['wall']:6.1f} s wall, {one['cpu']:6.1f} s of processor")
-        ratio = {unit: took["published"][unit] / took["ours"][unit] for unit in ("wall", "cpu")}
-        print(f"ratio ({given.detector}): {ratio['wall']:.1f} of wall, {ratio['cpu']:.1f} of processor time")
-        for part_name in () if given.no_memory else took:
-            peaks = []
-            for seconds in LENGTHS:
-                long = looped(given.video, seconds, folder / "long.mp4")
-                peaks.append(measured(part_name, long, folder, 4, "none")["peak"])
-            said = ", ".join(f"{peak:.0f} MiB at {seconds} s" for peak, seconds in zip(peaks, LENGTHS, strict=True))
-            print(f"{part_name:10} peak {said}")
+        if not given.memory:
+            compared(given.video, given.frames, given.detector, folder)
+        if not given.no_memory:
+            remembered(given.video, folder)
+
+
+def compared(video: Path, frames: int, detector: str, folder: Path) -> None:
+    """Time of both, with the network at its true size."""
+    clip = looped(video, frames / 25, folder / "clip.mp4")
+    took = {part: measured(part, clip, folder, 16, detector) for part in ("published", "ours")}
+    for part_name, one in took.items():
+        print(f"{part_name:10} {frames} frames: {one['wall']:6.1f} s wall, {one['cpu']:6.1f} s of processor")
+    ratio = {unit: took["published"][unit] / took["ours"][unit] for unit in ("wall", "cpu")}
+    print(f"ratio ({detector}): {ratio['wall']:.1f} of wall, {ratio['cpu']:.1f} of processor time")
+    for unit in ("cpu", "wall"):
+        what = f"wav2lip: {frames} frames, published loop ({detector}), ours"
+        hand(Row(what, f"{unit} s", took["published"][unit], took["ours"][unit]))
+
+
+def remembered(video: Path, folder: Path) -> None:
+    """Peak memory of both at both lengths, with a narrow network."""
+    for part_name in ("ours", "published"):
+        peaks = []
+        for seconds in LENGTHS:
+            long = looped(video, seconds, folder / "long.mp4")
+            peaks.append(measured(part_name, long, folder, 4, "none")["peak"])
+        said = ", ".join(f"{peak:.0f} MiB at {seconds} s" for peak, seconds in zip(peaks, LENGTHS, strict=True))
+        print(f"{part_name:10} peak {said}", flush=True)
+        hand(Row(f"wav2lip: peak memory at {LENGTHS[1]} s and {LENGTHS[0]} s, {part_name}", "MiB", peaks[1], peaks[0]))
 
 
 def looped(video: Path, seconds: float, out: Path) -> Path:

@@ -1,6 +1,6 @@
 """What a batch gains in speech recognition: N segments in one batch against one after the other, in the same run.
 
-    python benchmarks/engine_whisper.py [--size base] [--batch 8] [--tokens 60] [--engine whisper faster-whisper]
+    python -m benchmarks.engine_whisper [--size base] [--batch 8] [--tokens 60] [--engine whisper faster-whisper]
 
 The model has the true dimensions of its size and random weights, so nothing is downloaded; the work of a step is that
 of the published one. The end of the text is suppressed and the length fixed: every segment decodes exactly `--tokens`
@@ -10,7 +10,6 @@ tokens, as true segments of 15 to 20 s do. The encoder, the decoder and the timi
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import torch
 import whisper
 from whisper.decoding import DecodingOptions
 
+from benchmarks.engine_report import Row, hand
 from dubd.engines.contract import Recording
 from dubd.engines.whisper_torch import TorchDecoder, _BatchTask
 from dubd.engines.whisper_window import RATE, windows
@@ -65,7 +65,6 @@ class CTranslate2:
     name = "faster-whisper"
 
     def __init__(self, model: Any, folder: Path) -> None:
-        sys.path.insert(0, str(Path(__file__).parents[1]))
         from dubd.engines.whisper_ct2 import Ct2Decoder
         from dubd.engines.whisper_ct2 import model as load
         from tests.engines.tiny_whisper import converted
@@ -81,7 +80,7 @@ class CTranslate2:
         tokenizer = self.decoder._tokenizer("en")
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         made = self.decoder._model.model.generate(
-            encoded.features, [prompt] * len(encoded.mels), beam_size=1, max_length=len(prompt) - 1 + tokens,
+            encoded.features, [prompt] * len(encoded.mels), beam_size=1, max_length=2 * tokens,
             suppress_tokens=[tokenizer.eot], suppress_blank=False,
         )  # fmt: skip
         return [one.sequences_ids[0] for one in made]
@@ -91,15 +90,15 @@ class CTranslate2:
 
 
 def once(engine: Any, samples: list[np.ndarray], tokens: int) -> list[float]:
-    """Seconds of encoding, of decoding and of timing the words."""
-    marks = [time.monotonic()]
+    """Processor seconds of encoding, of decoding and of timing the words."""
+    marks = [time.process_time()]
     encoded = engine.encode(samples)
-    marks.append(time.monotonic())
+    marks.append(time.process_time())
     texts = engine.decode(encoded, tokens)
-    marks.append(time.monotonic())
+    marks.append(time.process_time())
     assert [len(text) for text in texts] == [tokens] * len(samples), [len(text) for text in texts]
     engine.align(encoded, texts)
-    marks.append(time.monotonic())
+    marks.append(time.process_time())
     return [after - before for before, after in pairwise(marks)]
 
 
@@ -128,6 +127,9 @@ def main() -> None:
         print(
             f"  {engine.name:15} {sum(alone) / sum(together):.2f} times as fast, decoding {alone[1] / together[1]:.2f}"
         )
+        name = f"{engine.name}: {args.batch} windows one by one, in one batch"
+        hand(Row(name, "cpu s", sum(alone), sum(together)))
+        hand(Row(f"{engine.name}: of these, decoding alone", "cpu s", alone[1], together[1]))
 
 
 if __name__ == "__main__":
