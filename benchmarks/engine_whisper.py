@@ -80,7 +80,8 @@ class CTranslate2:
         tokenizer = self.decoder._tokenizer("en")
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         made = self.decoder._model.model.generate(
-            encoded.features, [prompt] * len(encoded.mels), beam_size=1, max_length=2 * tokens,
+            encoded.features, [prompt] * len(encoded.mels), beam_size=1,
+            max_length=max(2 * tokens, len(prompt) - 1 + tokens),  # it writes half of it at the most
             suppress_tokens=[tokenizer.eot], suppress_blank=False,
         )  # fmt: skip
         return [one.sequences_ids[0] for one in made]
