@@ -1,11 +1,10 @@
 """The engines with models at their true sizes: what batches and our lip-sync loop gain, and whether memory stays flat.
 
-    python -m benchmarks.engines [--only whisper nllb wav2lip memory gpu]
+    python -m benchmarks.engines [--only whisper nllb wav2lip memory]
 
 Weights are random and the lengths of what is decoded are fixed, so nothing is downloaded and both ways of a comparison
 do the same work. Each part runs in a process of its own, with one thread a library as workers have; both sides of a
-ratio come from the same run. Processor seconds are what to compare on a machine that does other things too. The part
-`gpu` runs where PyTorch finds CUDA.
+ratio come from the same run. Processor seconds are what to compare on a machine that does other things too.
 """
 
 from __future__ import annotations
