@@ -1,4 +1,4 @@
-"""Where the log goes: into the workspace, for a developer; and what it says of the GPUs to people, on the board."""
+"""Where the log goes: into the workspace, for a developer; and what it tells people of GPUs and disk, on the board."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dubd.cli.board import Board
 
 GPU_LOG = "dubd.gpu"  # no GPU, one that is lost or answers again, memory that ran out, a worker that hung
+DISK_LOG = "dubd.disk"  # no room for what is to be done next, and room again
 
 LOGS = ".log"  # in the workspace
 
@@ -52,10 +53,12 @@ class _OnBoard(logging.Handler):
 
 @contextmanager
 def voiced(board: Board) -> Iterator[None]:
-    """While inside, warnings about the GPUs are shown as well as logged."""
-    log, handler = logging.getLogger(GPU_LOG), _OnBoard(board)
-    log.addHandler(handler)
+    """While inside, warnings about the GPUs and the disk are shown as well as logged."""
+    logs, handler = [logging.getLogger(name) for name in (GPU_LOG, DISK_LOG)], _OnBoard(board)
+    for log in logs:
+        log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        for log in logs:
+            log.removeHandler(handler)

@@ -53,6 +53,9 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+GIVEN_UP = "build"
+"""In place of a task: a failure of the build as a whole."""
+
 MOVED = "changed while it was being used"
 """The reason of a failure that another run mends."""
 
@@ -199,7 +202,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._running.clear()
         fault = error if isinstance(error, DubdError) else DubdError(f"{type(error).__name__}: {error}")
         self.final_result = ERROR
-        self.failed.append(("build", fault))
+        self.failed.append((GIVEN_UP, fault))
 
     def complete(self) -> int:
         """Close the records and let the reporter sum up. Returns doit's exit code: 0, or 1 or 2 after a failure."""

@@ -19,7 +19,7 @@ from doit.task import Task
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
-from dubd.graph.build import Build, Event
+from dubd.graph.build import GIVEN_UP, Build, Event
 from dubd.graph.promote import sweep
 from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
@@ -168,7 +168,11 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 except InvalidTask as error:
                     build.reporter.runtime_error(str(error))
                     build.final_result = 2
-                return build.complete()
+                code = build.complete()
+                for fault in (error for task, error in build.failed if task == GIVEN_UP):
+                    sys.stderr.write(f"stop {fault}\n")
+                    return int(fault.exit)
+                return code
 
 
 def _skip(name: str, why: str) -> None:

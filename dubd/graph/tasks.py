@@ -17,10 +17,11 @@ from dubd.folders import Folders
 from dubd.graph import content
 from dubd.graph.content import ContentChecker
 from dubd.graph.needed import Lack, lack, word
+from dubd.graph.sizes import copies, writes
 from dubd.graph.state import State
 from dubd.graph.steps import Step, plan_step, steps
 from dubd.graph.video import Video
-from dubd.schedule.ticket import Ticket
+from dubd.schedule.ticket import Space, Ticket
 
 
 class Key:
@@ -71,7 +72,8 @@ class VideoTasks:
 
     def plan(self) -> Task:
         """`plan:<video>`: probe, speech map and cuts."""
-        return self._task(plan_step(self.video.rule, self.video.source), f"plan:{self.video.id}", None)
+        step = plan_step(self.video.rule, self.video.source)
+        return self._task(step, f"plan:{self.video.id}", None, writes(step, None))
 
     def rest(self) -> Iterator[Task]:
         """The group `<video>` and a task per step after the plan; nothing while there is no plan."""
@@ -80,17 +82,18 @@ class VideoTasks:
             return
         group = Task(self.video.id, None, has_subtask=True, doc=f"dub {self.video.title}")
         tasks = []
-        for step in self._whole(plan):
-            task = self._task(step, f"{self.video.id}:{step.name}", self.video.id)
+        for step, size in self._whole(plan):
+            task = self._task(step, f"{self.video.id}:{step.name}", self.video.id, size)
             task.task_dep.append(f"plan:{self.video.id}")
             group.task_dep.append(task.name)
             tasks.append(task)
         yield group
         yield from tasks
 
-    def _whole(self, plan: Mapping[str, Any]) -> list[Step]:
+    def _whole(self, plan: Mapping[str, Any]) -> list[tuple[Step, int]]:
+        """The steps, each with the bytes that it writes."""
         try:
-            return list(self.steps(plan))
+            return [(step, writes(step, plan)) for step in self.steps(plan)]
         except (KeyError, TypeError) as error:
             raise DubdError(
                 f"is not a whole plan ({error} is missing or wrong)",
@@ -152,7 +155,7 @@ class VideoTasks:
             ) from error
         return plan
 
-    def _task(self, step: Step, name: str, group: str | None) -> Task:
+    def _task(self, step: Step, name: str, group: str | None, size: int) -> Task:
         inputs = {key: self._at(path) for key, path in step.inputs.items()}
         lists = {key: tuple(map(self._at, paths)) for key, paths in step.lists.items()}
         outputs = {key: self._at(path) for key, path in step.outputs.items()}
@@ -176,6 +179,7 @@ class VideoTasks:
             precision=step.rule.precision if step.rule else None,
             revision=key["engine"]["revision"] if step.rule else "",
             deadline=step.rule.deadline if step.rule else None,  # ffmpeg's runs are as long as the video
+            space=Space(self.video.folder, size, tuple(map(self._at, copies(step)))),
         )
         return Task(
             name,

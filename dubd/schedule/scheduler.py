@@ -16,6 +16,7 @@ from dubd.errors import DubdError
 from dubd.schedule.admission import Capacity, Start, Waiting, Waitlist, admit
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.placing import LOOK, Placing
+from dubd.schedule.room import Room, Shortage
 from dubd.schedule.ticket import Again, Source, Ticket
 from dubd.stages.job import Outcome
 
@@ -52,10 +53,15 @@ class _Build:
 
 
 class Scheduler:
-    """Drives any number of builds on one executor. `step` does one turn, so callers keep their own loop."""
+    """Drives any number of builds on one executor. `step` does one turn, so callers keep their own loop.
 
-    def __init__(self, executor: Executor) -> None:
+    A task without room on the disk waits. Once nothing else can be done, `patient` waits until there is some; else
+    the builds that lack it are given up.
+    """
+
+    def __init__(self, executor: Executor, *, patient: bool = False, room: Room | None = None) -> None:
         self._executor = executor
+        self._patient, self._room = patient, room or Room()
         self._builds: dict[int, _Build] = {}
         self._numbers = itertools.count()
         self._waitlist = Waitlist()
@@ -70,7 +76,12 @@ class Scheduler:
     @property
     def load(self) -> tuple[int, int]:
         """Batches that run now, and tasks that could and wait for a place."""
-        return self._running, len(self._waitlist)
+        return self._running, len(self._waitlist) + self._room.count
+
+    @property
+    def short(self) -> Shortage | None:
+        """What the disk lacks for a task that could run otherwise."""
+        return self._room.short
 
     def add(self, source: Source) -> None:
         """Another build; those added earlier come first."""
@@ -122,18 +133,38 @@ class Scheduler:
 
     def _start(self) -> None:
         now = time.monotonic()
+        self._room.look()
+        for waiting in self._room.released():
+            self._waitlist.add(waiting)
+            self._stirred = True
         for build in list(self._builds.values()):
             self._look(build, now)
         for start, slot in self._placing.reserved():
             self._begin(start, slot, now)
+        while self._start_on_slots(now):
+            pass
+        if self._waitlist.lines(gpu=True):
+            self._place(now)
+        self._room.sum_up(tell=self._patient)
+        if self._room.short and not (self._patient or self._running or len(self._waitlist)):
+            self._give_up()
+
+    def _start_on_slots(self, now: float) -> bool:
+        """Whether some of what was chosen had no room on the disk: others may take its place."""
         if not len(self._waitlist):
-            return
-        resident, need = self._executor.resident(), self._executor.need
+            return False
+        resident, need, held = self._executor.resident(), self._executor.need, self._room.count
         for start in admit(self._waitlist, self._on_slots, self._executor.capacity(), resident, now, need):
             if place := self._executor.reserve(start):
                 self._begin(start, place, now)
-        if self._waitlist.lines(gpu=True):
-            self._place(now)
+        return self._room.count > held
+
+    def _give_up(self) -> None:
+        """End every build whose tasks lack room on the disk: nothing else can be done, and nobody waits."""
+        for waiting in self._room.held:
+            build, ticket = self._builds[waiting.build], waiting.ticket
+            if not build.source.done and (lack := self._room.lack(ticket)):
+                _guarded(build.source, partial(build.source.abandon, lack.fault(ticket.stage)))
 
     def _place(self, now: float) -> None:
         """One step of a round over the cards: ask for them, or decide by what they answered."""
@@ -160,12 +191,17 @@ class Scheduler:
             if task not in build.waiting:
                 place = build.places.setdefault(task, len(build.places))
                 build.waiting[task] = waiting = Waiting(build.number, place, ticket, now)
-                self._stirred = True
-                self._waitlist.add(waiting)
+                if self._room.fits(ticket):
+                    self._stirred = True
+                    self._waitlist.add(waiting)
+                else:
+                    self._room.hold(waiting)
 
     def _drop(self, build: _Build, tasks: Iterable[str]) -> None:
         for task in list(tasks):
-            self._waitlist.remove(build.waiting.pop(task))
+            waiting = build.waiting.pop(task)
+            if not self._room.let_go(waiting):
+                self._waitlist.remove(waiting)
 
     def _refuse(self) -> None:
         """Fail at once what would wait for ever."""
@@ -178,14 +214,17 @@ class Scheduler:
 
     def _begin(self, start: Start, slot: Slot, now: float) -> None:
         able: list[tuple[Source, Ticket]] = []
-        batch = tuple(waiting for waiting in start.batch if self._waits(waiting))
+        batch = tuple(waiting for waiting in start.batch if self._waits(waiting) and self._has_room(waiting))
         if batch:
             self._waitlist.start(batch, now)
         for waiting in batch:
-            build = self._builds[waiting.build]
-            del build.waiting[waiting.ticket.task]
-            if ticket := _guarded(build.source, partial(build.source.begin, waiting.ticket.task)):
+            build, task = self._builds[waiting.build], waiting.ticket.task
+            del build.waiting[task]
+            if ticket := _guarded(build.source, partial(build.source.begin, task)):
+                self._room.begin(ticket)
                 able.append((build.source, ticket))
+            else:
+                self._room.end(task)
         if not able:
             slot.close()
             return
@@ -197,6 +236,14 @@ class Scheduler:
         """Whether it was not given up while its place on a card was reserved."""
         build = self._builds.get(waiting.build)
         return build is not None and build.waiting.get(waiting.ticket.task) is waiting
+
+    def _has_room(self, waiting: Waiting) -> bool:
+        """Whether the disk has what it needs, which is its own from now on; else it waits for that."""
+        if self._room.take(waiting.ticket):
+            return True
+        self._waitlist.remove(waiting)
+        self._room.hold(waiting)
+        return False
 
     def _work(self, start: Start, slot: Slot, owners: Sequence[Source], tickets: Sequence[Ticket]) -> None:
         began = time.monotonic()
@@ -222,6 +269,7 @@ class Scheduler:
             self._stirred = True
             each = news.seconds / len(news.tickets)
             for source, ticket, answer in zip(news.sources, news.tickets, news.answers, strict=True):
+                self._room.end(ticket.task)
                 if isinstance(answer, Again):
                     self.retries += 1
                     _guarded(source, partial(source.again, ticket.task))

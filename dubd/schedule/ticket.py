@@ -24,6 +24,15 @@ class Again:
 
 
 @dataclass(frozen=True)
+class Space:
+    """What a task takes of the disk under `folder`, temporary files included: so many bytes, and `copies` once more."""
+
+    folder: Path
+    writes: int
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ticket:
     """Everything that a worker needs to do one task; `inputs` to `params` reach the stage as its `Job`."""
 
@@ -45,6 +54,7 @@ class Ticket:
     precision: str | None = None
     revision: str = ""  # the engine's, under which its measured memory is kept
     deadline: float | None = None  # seconds without a word after which its worker counts as hung; None: never
+    space: Space | None = None  # of the disk; None: nothing worth counting
 
     @cached_property
     def kind(self) -> Kind:

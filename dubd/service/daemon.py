@@ -91,7 +91,7 @@ class Daemon:
         self.stopping = False
         self._reloading = False
         self._rules = Rules(folders.rules)
-        self._scheduler = Scheduler(executor)
+        self._scheduler = Scheduler(executor, patient=True)
         self._tell = tell
         self._now = now
         self._drain = drain
@@ -164,7 +164,8 @@ class Daemon:
             return f"nothing to do{waits}"
         names = ", ".join(folder.name for folder in sorted(self._building)[:_NAMED])
         more = f" and {len(self._building) - _NAMED} more" if len(self._building) > _NAMED else ""
-        return f"building {names}{more}{waits}"
+        short = f", {self._scheduler.short}" if self._scheduler.short else ""
+        return f"building {names}{more}{short}{waits}"
 
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
