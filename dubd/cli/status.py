@@ -113,6 +113,8 @@ def _waiting(video: Mapping[str, Any]) -> Iterator[str]:
             cause = ", ".join(before)
         elif task["model"]:
             cause = f"a model: {task['model']['says']}; {task['model']['remedy']}"
+        elif task["disk"]:
+            cause = f"{task['disk']['says']}; dubd clean makes room"
         elif task["gpu"]:
             cause = task["gpu"]["says"]
         else:

@@ -48,8 +48,13 @@ class Shortage:
     wanted: int
     free: int
 
+    @property
+    def says(self) -> str:
+        """What comes after "waiting for"."""
+        return f"{bytes_of(self.wanted)} on {self.folder}: {bytes_of(self.free)} free"
+
     def __str__(self) -> str:
-        return f"waiting for {bytes_of(self.wanted)} on {self.folder}: {bytes_of(self.free)} free"
+        return f"waiting for {self.says}"
 
     def fault(self, stage: str) -> DubdError:
         """For whoever does not wait."""
@@ -84,7 +89,13 @@ class Room:
         self._rooms: dict[int, int | None] = {}  # bytes by file system, as of this turn
         self._running: dict[str, tuple[int, int, Sequence[str]]] = {}  # by task: file system, need, outputs
         self._held: dict[tuple[int, int], Waiting] = {}  # by rank: ready, but without room
-        self.short: Shortage | None = None  # what the first of them lacks that no running task will give back
+        self._short: Shortage | None = None  # what the first of them lacks that no running task will give back
+        self._shut: Shortage | None = None  # what a new video lacks
+
+    @property
+    def short(self) -> Shortage | None:
+        """What is lacking, as of the last turn."""
+        return self._short or self._shut
 
     @property
     def count(self) -> int:
@@ -152,13 +163,20 @@ class Room:
         """What it lacks even if nothing else runs."""
         return shortage(ticket.space, self._free)
 
+    def admits(self, folder: Path) -> bool:
+        """Whether a new video may come to `folder`: its records are all that it takes at first."""
+        before, self._shut = self.short, shortage(Space(folder, 0), self._free)
+        self._tell(before)
+        return self._shut is None
+
     def sum_up(self, *, tell: bool) -> None:
         """End a turn: what the first ticket lacks that waits for more than others to end; `tell` has the log say it."""
-        before = self.short
         lacks = (self.lack(one.ticket) for one in self.held)
-        self.short = next((lack for lack in lacks if lack), None)
-        if not tell:
-            return
+        before, self._short = self.short, next((lack for lack in lacks if lack), None)
+        if tell:
+            self._tell(before)
+
+    def _tell(self, before: Shortage | None) -> None:
         if self.short and not before:
             log.warning("%s; it goes on by itself once there is, `dubd clean` makes some", self.short)
         elif before and not self.short:

@@ -16,7 +16,7 @@ from dubd.errors import DubdError
 from dubd.schedule.admission import Capacity, Start, Waiting, Waitlist, admit
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.placing import LOOK, Placing
-from dubd.schedule.room import Room, Shortage
+from dubd.schedule.room import Room
 from dubd.schedule.ticket import Again, Source, Ticket
 from dubd.stages.job import Outcome
 
@@ -77,11 +77,6 @@ class Scheduler:
     def load(self) -> tuple[int, int]:
         """Batches that run now, and tasks that could and wait for a place."""
         return self._running, len(self._waitlist) + self._room.count
-
-    @property
-    def short(self) -> Shortage | None:
-        """What the disk lacks for a task that could run otherwise."""
-        return self._room.short
 
     def add(self, source: Source) -> None:
         """Another build; those added earlier come first."""

@@ -29,6 +29,7 @@ from dubd.graph.rules import Rules
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.executor import Executor
+from dubd.schedule.room import Room
 from dubd.schedule.scheduler import Scheduler
 from dubd.service.fault import fault_of
 from dubd.service.inbox import Inbox, subtitles_beside
@@ -91,7 +92,8 @@ class Daemon:
         self.stopping = False
         self._reloading = False
         self._rules = Rules(folders.rules)
-        self._scheduler = Scheduler(executor, patient=True)
+        self._room = Room()
+        self._scheduler = Scheduler(executor, patient=True, room=self._room)
         self._tell = tell
         self._now = now
         self._drain = drain
@@ -160,12 +162,12 @@ class Daemon:
         """What it is at, in a line."""
         pending = len(self.inbox.pending)
         waits = f", {pending} {'drop' if pending == 1 else 'drops'} still being written" if pending else ""
+        waits += f", {self._room.short}" if self._room.short else ""
         if not self._building:
             return f"nothing to do{waits}"
         names = ", ".join(folder.name for folder in sorted(self._building)[:_NAMED])
         more = f" and {len(self._building) - _NAMED} more" if len(self._building) > _NAMED else ""
-        short = f", {self._scheduler.short}" if self._scheduler.short else ""
-        return f"building {names}{more}{short}{waits}"
+        return f"building {names}{more}{waits}"
 
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
@@ -203,6 +205,9 @@ class Daemon:
                 self.inbox.again(path)
 
     def _take(self, path: Path) -> None:
+        if not self._room.admits(self.folders.workspace):
+            self._again(path, _BUSY, soon=True)
+            return
         before = set(videos(self.folders.workspace))
         try:
             rule = self._rules.for_drop(path, self.inbox.root)

@@ -120,6 +120,7 @@ def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | Non
     from dubd.graph.why import why  # it reads the rule and with it the engines: only where there is work
     from dubd.schedule.estimates import Estimates
     from dubd.schedule.peaks import Peaks
+    from dubd.schedule.room import shortage
 
     estimates = Estimates(Peaks(folder.parent / ".cache" / "peaks.json"))
     taken = locked_since(folder)
@@ -131,6 +132,8 @@ def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | Non
             if pid is not None and not before and not line["model"] and verdict.ticket and verdict.ticket.vram:
                 gpus = gpus or machine()
                 line["gpu"] = _short_of(verdict.ticket, estimates, max(verdict.since, taken), pid, gpus)
+            short = shortage(verdict.ticket.space) if verdict.ticket and not before else None
+            line["disk"] = {"bytes": short.wanted, "free": short.free, "says": short.says} if short else None
             yield line
 
 

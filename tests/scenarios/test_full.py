@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dubd.graph.tasks import VideoTasks
+from dubd.graph.video import Video
 from dubd.media.patches import PatchReader
+from dubd.schedule.room import need
 
 from .conftest import Home, tasks
 
@@ -89,6 +92,17 @@ def test_every_segment_is_heard_spoken_and_given_lips(home: Home) -> None:
         start = json.loads((folder / "plan.json").read_text())["segments"][int(segment.name)]["first_frame"]
         spoken = {round(line["start"] * 25) + 5 - start for line in lines}
         assert spoken <= set(patches.frames.tolist()), f"lips stand still while {segment.name} speaks"
+
+
+def test_no_step_took_more_of_the_disk_than_was_foreseen(home: Home) -> None:
+    (folder,) = home.videos()
+    tasks = [task.meta["ticket"] for task in VideoTasks(Video.open(folder)).rest() if task.meta]
+    assert {ticket.stage for ticket in tasks} >= {"extract", "speak", "lipsync", "restore", "render", "assemble"}
+    for ticket in tasks:
+        took = sum(Path(path).stat().st_size for path in ticket.outputs.values())
+        assert took <= need(ticket.space), ticket.task
+        if ticket.stage in ("extract", "lipsync", "restore", "render"):
+            assert took > need(ticket.space) / 10, f"{ticket.task} is told to take far more than it does"
 
 
 def test_nothing_changed_runs_nothing(home: Home, film: Path) -> None:

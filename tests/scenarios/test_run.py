@@ -161,7 +161,7 @@ class TestBadInput:
         (line,) = lines_of(done)
         assert "no space left on the disk" in line
         assert "free some space" in line
-        subprocess.run(["mount", "-o", "remount,size=32m", small_disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=288m", small_disk], check=True)
         again = home.dubd("run", clips / "talk.mp4", environ=environ)
         assert again.returncode == 0, again.stderr
 

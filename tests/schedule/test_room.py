@@ -170,7 +170,8 @@ class Stage:
     def __init__(self, folder: Path, mib: int, *, slots: int = 4, patient: bool = True) -> None:
         self.folder, self.disk = folder, Disk(mib)
         self.executor = Slots(slots, self.disk)
-        self.scheduler = Scheduler(self.executor, patient=patient, room=Room(self.disk))
+        self.room = Room(self.disk)
+        self.scheduler = Scheduler(self.executor, patient=patient, room=self.room)
 
     def add(self, **needs: int) -> Bunch:
         bunch = Bunch(*(ticket(self.folder, task, mib) for task, mib in needs.items()))
@@ -182,7 +183,7 @@ class Stage:
             if reached():
                 return
             self.scheduler.step(0.02)
-        raise AssertionError(f"not reached: {self.executor.begun}, {self.scheduler.short}")
+        raise AssertionError(f"not reached: {self.executor.begun}, {self.room.short}")
 
     def turn(self, times: int = 3) -> None:
         for _ in range(times):
@@ -212,16 +213,16 @@ def test_two_that_fit_alone_do_not_start_both(stage: Callable[..., Stage]) -> No
     bunch = two.add(a=6, b=6)
     two.turn()
     assert two.executor.begun == ["a"]
-    assert two.scheduler.short is None  # b may fit once a has ended: nothing to tell anybody
+    assert two.room.short is None  # b may fit once a has ended: nothing to tell anybody
     two.end("a")
     two.until(lambda: "a" in bunch.ended)
     two.turn()
     assert two.executor.begun == ["a"]  # it has written what it was promised: b must wait for a person
-    assert two.scheduler.short is not None
+    assert two.room.short is not None
     two.disk.take(-2)
     two.end("b")
     two.until(lambda: bunch.done)
-    assert two.scheduler.short is None
+    assert two.room.short is None
 
 
 def test_what_fits_goes_on_beside_what_does_not(stage: Callable[..., Stage]) -> None:
@@ -295,7 +296,7 @@ def test_a_build_that_is_given_up_waits_for_nothing(stage: Callable[..., Stage])
     bunch.abandon(RuntimeError())
     full.turn()
     assert full.scheduler.load == (0, 0)
-    assert full.scheduler.short is None
+    assert full.room.short is None
 
 
 def test_tickets_of_two_disks_do_not_count_on_each_other(tmp_path: Path) -> None:
@@ -305,3 +306,16 @@ def test_tickets_of_two_disks_do_not_count_on_each_other(tmp_path: Path) -> None
         room.hold(Waiting(0, number, ticket(folder, str(folder), 5), 0.0))
     assert [one.ticket.task for one in room.released()] == [str(tmp_path)]
     assert room.count == 1
+
+
+def test_no_new_video_comes_to_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = Disk(-1)
+    room = Room(disk)
+    with caplog.at_level(logging.WARNING, "dubd.disk"):
+        assert not room.admits(tmp_path)
+        assert not room.admits(tmp_path)
+        room.sum_up(tell=True)  # no task waits: that says nothing of the disk
+        assert len(caplog.records) == 1
+        disk.take(-1)
+        assert room.admits(tmp_path)
+    assert len(caplog.records) == 2
