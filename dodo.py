@@ -5,14 +5,23 @@ doit                          build what is stale
 doit workspace/<video>/dubbed.es.mp4
 """
 
+import sys
 from pathlib import Path
 
+from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.content import ContentChecker
 from dubd.graph.doit_run import creators, seen_from
+from dubd.service.local import require_local
 
 _folders = Folders.find()
 _root = Path(__file__).resolve().parent
+
+try:
+    require_local(_folders.workspace)
+except DubdError as error:
+    sys.stderr.write(f"dubd: {error}\n")
+    raise SystemExit(int(error.exit)) from None
 
 DOIT_CONFIG = {
     "backend": "dubd",

@@ -42,8 +42,10 @@ def run(
     from dubd.cli.board import board
     from dubd.cli.voice import voiced
     from dubd.folders import Folders
+    from dubd.service.local import require_local
 
     folders = Folders.find()
+    require_local(folders.workspace)
     with board(json=json) as shown, voiced(shown):
         _Run(folders, shown, jobs).all(videos, rule, clip)
 

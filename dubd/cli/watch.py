@@ -45,10 +45,12 @@ def watch(
     from dubd.schedule.executor import LocalExecutor
     from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
+    from dubd.service.local import require_local
     from dubd.service.metrics import Metrics
     from dubd.service.notify import Notify
 
     folders = Folders.find()
+    require_local(folders.workspace)
     try:
         folders.inbox.mkdir(parents=True, exist_ok=True)
         logs = folders.workspace / LOGS
