@@ -1,98 +1,34 @@
-"""Whether this machine can dub: tools, engines, folders, disk and devices."""
+"""The rules, what each of them lacks, and the engines that are installed."""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import subprocess
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from dubd import __version__
 from dubd.engines import registry
 from dubd.engines.contract import Engine
 from dubd.errors import DubdError
 from dubd.folders import Folders
+from dubd.graph import device
 from dubd.graph.needed import lack, of_rule
 from dubd.graph.rules import Rule, Rules, check, unrecognised
-from dubd.service.gpus import machine, size
-
-_LITTLE = 5 << 30  # bytes free below which a long video may not fit: about half an hour of 1080p artifacts
-
-Level = Literal["good", "note", "bad"]
+from dubd.service.health.finding import Finding, Level
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `bad` keeps the default rule from running; `note` does not."""
-
-    what: str
-    level: Level
-    says: str
-    remedy: str = ""
+def default_uses_a_gpu(folders: Folders) -> bool:
+    """Whether a stage of the default rule would run on a GPU here."""
+    for path in Rules(folders.rules).paths():
+        rule = check(path, ready=False)[0]
+        if rule and rule.default:
+            return any(chosen.on and device.vram(stage, chosen) is not None for stage, chosen in rule.stages)
+    return False
 
 
 def findings(folders: Folders) -> Iterator[Finding]:
-    """Everything that a dub needs, one finding each."""
-    yield Finding(
-        "dubd", "good", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}"
-    )
-    yield from map(_tool, ("ffmpeg", "ffprobe"))
-    yield from _gpus()
-    yield from _folders(folders)
+    """Every rule with what it lacks, then every engine."""
     needed = yield from _rules(folders)
     for stage in registry.STAGES:
         yield from _engines(stage, {name for where, name in needed if where == stage})
-
-
-def _tool(name: str) -> Finding:
-    path = shutil.which(name)
-    if path is None:
-        return Finding(name, "bad", "is not installed", "apt install ffmpeg")
-    try:
-        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        return Finding(name, "bad", f"does not run: {error}", "apt install --reinstall ffmpeg")
-    return Finding(name, "good", f"{said.split()[2]} at {path}")
-
-
-def _gpus() -> Iterator[Finding]:
-    """The devices and the folder of leases, or why there is none: what the driver says, not what is installed."""
-    found = machine()
-    if found.why:
-        none = "none is needed for the embedded engines"
-        yield Finding("gpu", "note", f"none, every engine runs on the CPU: {found.why}", none)
-        return
-    for seen in found.seen:
-        name = f"{seen.device.name} ({seen.device.uuid})"
-        if seen.view:
-            now = f"{size(seen.view.free)} free, {size(seen.view.foreign)} in use by others"
-            yield Finding("gpu", "good", f"{name}, {size(seen.device.total)}: {now}")
-        else:
-            yield Finding("gpu", "note", f"{name}, {size(seen.device.total)}: {seen.fault}", "nvidia-smi tells more")
-    if found.ledger is None or not os.access(found.ledger, os.W_OK | os.X_OK):
-        says = f"{found.ledger} cannot be written" if found.ledger else str(found.seen[0].fault)
-        yield Finding("gpu leases", "bad", says, "make it writable, or set DUBD_RUNTIME")
-    else:
-        yield Finding("gpu leases", "good", f"{found.ledger}, shared by every dubd process that uses this folder")
-
-
-def _folders(folders: Folders) -> Iterator[Finding]:
-    for name, folder in (("inbox", folders.inbox), ("workspace", folders.workspace)):
-        there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-        if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
-            remedy = f"make it writable, or set DUBD_{name.upper()}"
-            yield Finding(name, "bad", f"{folder} cannot be written", remedy)
-            continue
-        free = shutil.disk_usage(there).free
-        size = f"{free / (1 << 30):.1f} GiB free"
-        if name == "workspace" and free < _LITTLE:
-            yield Finding(name, "note", f"{folder}, only {size}", "an hour of 1080p takes up to 10 GiB")
-        else:
-            yield Finding(name, "good", f"{folder}, {size}")
 
 
 def _rules(folders: Folders) -> Generator[Finding, None, set[tuple[str, str]]]:
