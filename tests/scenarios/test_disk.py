@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from dubd.schedule.room import RESERVE
-from tests.scenarios.conftest import Home, lines_of, make_home
+from tests.scenarios.conftest import Home, lines_of, make_home, tasks
 from tests.scenarios.test_watch import Daemon
 
 MIB = 1 << 20
@@ -114,3 +115,26 @@ def test_doit_does_not_wait_either(small: Home, clips: Path) -> None:
     assert line.startswith(f"stop {folder}: plan: no space left on the disk")
     ballast.unlink()
     assert small.dubd("run", folder.name).returncode == 0
+
+
+def test_a_disk_that_fills_up_under_a_stage_costs_that_stage_alone(small: Home, clips: Path) -> None:
+    shutil.copy(clips / "talk.mp4", small.root / "talk.mp4")  # without its subtitles: it takes a second to be heard
+    run = small.start("run", small.root / "talk.mp4")
+    end = time.monotonic() + 60
+    segment = "workspace/*/segments/000"
+    while not (list(small.root.glob(f"{segment}/audio.wav")) and list(small.root.glob(f"{segment}/.tmp-*"))):
+        assert time.monotonic() < end and run.poll() is None
+        time.sleep(0.01)
+    ballast = small.root / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * (64 << 10))
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 5, said
+    assert "no space left on the disk" in said or "database or disk is full" in said
+    ballast.unlink()
+    again = small.dubd("run", small.root / "talk.mp4", "--json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    states = {name: line["state"] for name, line in tasks(again.stdout).items()}
+    assert states["000/extract"] == "skipped"
+    assert states["assemble"] == "ran"
