@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,10 +53,11 @@ def status(
     for drop in found["drops"]:
         for fault in [drop["error"], *drop["also"]] if drop["error"] else ():
             head = "" if fault["file"] == drop["file"] else f"{drop['file']}: "
-            say(f"{head}{DubdError.from_json(fault)}", "red")
+            say(f"{head}{DubdError.from_json(fault)}{_since(drop['at'])}", "red")
         if not drop["error"]:
             needs = f"; needs {', '.join(drop['lacks'])}: dubd models pull {drop['rule']}" if drop["lacks"] else ""
-            say(f"{drop['file']}: in the inbox, not taken yet: dubd watch{needs}")
+            stands = "still being written" if drop["writing"] else f"in the inbox, not taken yet: dubd watch{needs}"
+            say(f"{drop['file']}: {stands}")
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
     if video is None:
@@ -82,6 +84,10 @@ def _gpus(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {lease['what']} (pid {lease['pid']}): {size(lease['mib'])} for {clock(lease['seconds'])}, {does}"
 
 
+def _since(at: float | None) -> str:
+    return f" (since {time.strftime('%Y-%m-%d %H:%M', time.localtime(at))})" if at else ""
+
+
 def _by(video: Mapping[str, Any]) -> str:
     return f" by process {video['pid']}" if video["pid"] is not None else ""
 
@@ -92,11 +98,13 @@ def _lines(video: Mapping[str, Any]) -> Iterator[str]:
     for path in video.get("results", ()):
         earlier = "" if video["state"] == "done" else " (of an earlier build)"
         yield f"{path}{earlier}{changed(Path(path), video.get('lips', {}))}"
+    for alias in video.get("aliases", ()):
+        yield f"also dropped as {alias}"
     for run in video.get("running", ()):
         yield f"running {name_in(run['task'])} for {clock(run['seconds'])}: {run['why']}"
     yield from _waiting(video)
     for fault in video["failed"]:
-        yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}"
+        yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}{_since(fault.get('at'))}"
     for edit in video.get("edited", ()):
         yield f"edited  {edit['artifact']} is kept as you left it; the machine's newer version is {edit['newer']}"
 

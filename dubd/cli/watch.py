@@ -12,14 +12,15 @@ from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
     from dubd.cli.board import Board
-    from dubd.service.daemon import News
+    from dubd.service.news import News
 
 
 def watch(
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when everything is built.")] = False,
     settle: Annotated[
-        float, typer.Option("--settle", min=0.1, help="Seconds a drop must be still; 30 suits network folders.")
-    ] = 2.0,
+        float | None,
+        typer.Option("--settle", min=0.1, help="Seconds a drop must be still; 2, on a network file system 30."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as dubd run prints them.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="CPU slots; all by default.")] = None,
     drain: Annotated[
@@ -113,6 +114,9 @@ class _Teller:
         from dubd.graph.report import changed_lips, results
         from dubd.graph.tasks import VideoTasks
 
+        if news.kind == "note":  # how it watches: nothing failed
+            self._board.warn(str(news.error))
+            return
         error = news.event.error if news.event and news.event.state in ("failed", "waits") else news.error
         if error:
             self.exit = self.exit or error.exit
@@ -124,6 +128,9 @@ class _Teller:
                 self._board.know(news.path, {news.event.task: "plan", **stages})
         elif news.kind == "claimed":
             self._board.line(f"{news.path}: taken")
+        elif news.kind == "alias" and news.same:
+            drop, folder = news.same
+            self._board.warn(f"{news.path}: has the content of {drop}; {folder.name} is the dub of both")
         elif news.kind == "refused" and news.error:
             self._board.fault(news.error)
         elif news.build and news.kind == "built":

@@ -46,7 +46,14 @@ class Video:
 
     @classmethod
     def claim(
-        cls, source: Path, rule: Rule, folders: Folders, subtitles: Path | None = None, *, insist: bool = False
+        cls,
+        source: Path,
+        rule: Rule,
+        folders: Folders,
+        subtitles: Path | None = None,
+        *,
+        insist: bool = False,
+        known: Path | None = None,
     ) -> Video:
         """Give a drop its folder, or find it again; the rule and the subtitles are brought up to date.
 
@@ -55,18 +62,27 @@ class Video:
         one counts, and the edited one is kept as `rule.old.yaml`. Edited subtitles stay likewise. The source
         is taken last: a kill before that leaves the drop where it is, to be claimed again. A video that nothing
         could tell the words of is refused before its folder is touched. What lies in the inbox is opened once,
-        without following a symbolic link, and that file is the one that is linked.
+        without following a symbolic link, and that file is the one that is linked. `known` is the folder that its
+        content has from a drop of another name.
         Errors: DubdError where the drop cannot be read, nothing can tell what is said in it, or the workspace
         cannot be written.
         """
         with drop.opened(source, folders) as file:
-            return cls._claim(source, file, rule, folders, subtitles, insist)
+            return cls._claim(source, file, rule, folders, subtitles, insist, known)
 
     @classmethod
     def _claim(
-        cls, source: Path, file: BinaryIO, rule: Rule, folders: Folders, subtitles: Path | None, insist: bool
+        cls,
+        source: Path,
+        file: BinaryIO,
+        rule: Rule,
+        folders: Folders,
+        subtitles: Path | None,
+        insist: bool,
+        known: Path | None,
     ) -> Video:
-        folder = folders.workspace / f"{slug(source.stem)}-{_key(file, source)}"
+        key = _digest(file, source)[:8]
+        folder = known if known and known.name.endswith(f"-{key}") else folders.workspace / f"{slug(source.stem)}-{key}"
         linked = f"source{source.suffix.lower()}"
         words = drop.read_beside(subtitles, source, folders) if subtitles else b""
         if subtitles is None and not folder.exists():
@@ -158,14 +174,19 @@ def slug(name: str) -> str:
 
 def content_key(path: Path) -> str:
     """8 hex digits of a file's size and of its first and last 4 MiB."""
+    return content_digest(path)[:8]
+
+
+def content_digest(path: Path, inside: Path | None = None) -> str:
+    """All 64 digits of it; with `inside`, no link is followed out of that folder. Errors: DubdError."""
     try:
-        with regular.opened(path) as file:
-            return _key(file, path)
+        with regular.opened(path, inside=inside) as file:
+            return _digest(file, path)
     except OSError as error:
         raise drop.unreadable(error, path) from error
 
 
-def _key(file: BinaryIO, path: Path) -> str:
+def _digest(file: BinaryIO, path: Path) -> str:
     try:
         size = os.fstat(file.fileno()).st_size
         known = hashlib.sha256(str(size).encode())
@@ -175,7 +196,7 @@ def _key(file: BinaryIO, path: Path) -> str:
             known.update(file.read(_ENDS))
     except OSError as error:
         raise drop.unreadable(error, path) from error
-    return known.hexdigest()[:8]
+    return known.hexdigest()
 
 
 def _rule(path: Path) -> Rule:

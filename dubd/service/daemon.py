@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import os
+import math
 import threading
 import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from watchdog.events import (
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import MOVED, Event
-from dubd.graph.rules import Rules
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.executor import Executor
 from dubd.schedule.room import Room
 from dubd.schedule.scheduler import Scheduler
+from dubd.service import retries
+from dubd.service.aliases import drop_of
+from dubd.service.failures import Failures
 from dubd.service.fault import fault_of
-from dubd.service.inbox import Inbox, subtitles_beside
+from dubd.service.folder_watch import FolderWatch
+from dubd.service.inbox import settle_time
+from dubd.service.news import News
 from dubd.service.notify import Notify
-from dubd.service.signature import Signature, by_hand, of_video, signature
+from dubd.service.signature import Signature, by_hand, of_video
+from dubd.service.taking import BUSY, DISK, Taking
 from dubd.service.waits import Waits
 
-_LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 _NAMED = 3  # videos that the status tells by name
-_BUSY = 5.0  # s after which a video that another process builds, or whose input changed meanwhile, is tried again
+_PAUSE, _PAUSE_MOST = 0.1, 2.0  # s between two looks, four times what the last one took: events come by the thousand
 DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
-_DISK = 60.0  # s after which a video that the disk failed is tried again
-
-
-@dataclass(frozen=True)
-class News:
-    """What the daemon tells: `claimed`, `task`, `built`, `current`, `waiting`, `failed` or `refused`, and of what."""
-
-    kind: str
-    path: Path  # the drop, or the video's folder
-    event: Event | None = None
-    error: DubdError | None = None
-    # All that a build failed of, its closing and its report included, or the models that it waits for.
-    failed: tuple[DubdError, ...] = ()
-    build: VideoBuild | None = None
-    video: Video | None = None  # that of a task, as its build read it
-    seconds: float = 0.0
 
 
 @dataclass
@@ -82,16 +58,14 @@ class Daemon:
         executor: Executor,
         tell: Callable[[News], None],
         *,
-        settle: float = 2.0,
+        settle: float | None = None,
         drain: float = DRAIN,
         notify: Notify | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folders = folders
-        self.inbox = Inbox(folders.inbox, settle)
         self.stopping = False
         self._reloading = False
-        self._rules = Rules(folders.rules)
         self._room = Room()
         self._scheduler = Scheduler(executor, patient=True, room=self._room)
         self._tell = tell
@@ -100,16 +74,17 @@ class Daemon:
         self._notify = notify or Notify({})
         self._wake = threading.Event()
         self._wake.set()
-        self._looked = -_LOOK
+        self._watch = FolderWatch([folders.inbox, folders.rules, folders.workspace], self._wake)
+        self._looked: float | None = None
+        self._took = 0.0  # s that the last look took
+        self._failures = Failures(folders.inbox, now)
+        self.settle = settle_time(folders.inbox) if settle is None else settle
+        self._taking = Taking(folders, self.settle, self._failures, tell, lambda: self._room.admits(folders.workspace))
         self._known: dict[Path, Signature] = {}  # a video as its last build left it
         self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
-        self._later: dict[Path, float] = {}
-        self._soon: set[Path] = set()  # those of `_later` that need nobody's help
-        self._told: dict[Path, str] = {}
         self._waits = Waits(now)
         self._done: set[Path] = set()  # told to be built or up to date
-        self._rule_files = signature(folders.rules)
 
     def stop(self) -> None:
         """Begin nothing more. Only sets a flag, so it may be called from a signal handler."""
@@ -123,14 +98,12 @@ class Daemon:
     @property
     def idle(self) -> bool:
         """Every drop is taken and every video is built, as far as it can be."""
-        return (
-            not (self._building or self.inbox.pending or self._moving or self._soon or self._wake.is_set())
-            and self._looked > -_LOOK
-        )
+        busy = self._building or self._taking.pending or self._moving or self._failures.soon or self._wake.is_set()
+        return self._looked is not None and not busy
 
     def run(self, *, until_idle: bool = False) -> None:
         """Turn after turn, until `stop`; what runs then has `drain` seconds to end, else it is made again later."""
-        with self._watch():
+        with self._watch, retries.watching(self.folders.workspace):
             while not self.stopping and not (until_idle and self.idle):
                 self.step()
                 self._notify.ready(self.status)
@@ -150,7 +123,7 @@ class Daemon:
         """How many there are now, for metrics; `retries` since the start. May be asked from any thread."""
         running, ready = self._scheduler.load
         return {
-            "drops_pending": len(self.inbox.pending),
+            "drops_pending": self._taking.pending,
             "videos_building": len(self._building),
             "tasks_ready": ready,
             "batches_running": running,
@@ -160,7 +133,7 @@ class Daemon:
     @property
     def status(self) -> str:
         """What it is at, in a line."""
-        pending = len(self.inbox.pending)
+        pending = len(self._taking.inbox.pending)
         waits = f", {pending} {'drop' if pending == 1 else 'drops'} still being written" if pending else ""
         waits += f", {self._room.short}" if self._room.short else ""
         if not self._building:
@@ -171,79 +144,80 @@ class Daemon:
 
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
-        now = self._now()
         for folder in self._waits.arrived():
             self._known.pop(folder, None)
             self._wake.set()
-        if self._wake.is_set() or self.inbox.pending or self._moving or self._later or now - self._looked >= _LOOK:
-            self._wake.clear()
-            self._looked = now
-            self._follow_rules()
-            for path in self.inbox.scan(now):
-                self._take(path)
-            for error in self.inbox.refused:
-                self._tell(News("refused", Path(error.file or self.inbox.root), error=error))
-            self.inbox.refused.clear()
-            self._look(now)
+        if self._watch.moved:
+            self._wake.set()
+        if self._now() >= self._next():
+            self._turn()
+        wait = min(timeout, max(0.0, self._next() - self._now()))
         if self._building:
-            self._scheduler.step(timeout)
+            self._scheduler.step(wait)
             self._end_builds()
+        elif self._wake.is_set():  # heard already, and too soon for another look
+            time.sleep(wait)
         else:
-            soon = self.inbox.pending or self._moving or self._later
-            self._wake.wait(min(timeout, self.inbox.settle / 4) if soon else timeout)
+            self._wake.wait(wait)
 
-    def _follow_rules(self) -> None:
-        """A changed rule is offered to every drop again: claiming one twice only brings its rule up to date."""
-        files = signature(self.folders.rules)
-        if files != self._rule_files or self._reloading:
-            if self._reloading:
-                self._reloading = False
-                self._known.clear()
-                self._told.clear()
-            self._rule_files = files
-            for path in self.inbox.taken():
-                self.inbox.again(path)
+    def _next(self) -> float:
+        """When to look again, if nothing is heard until then."""
+        if self._looked is None or self._taking.busy:
+            return -math.inf
+        soonest = self._looked + min(max(_PAUSE, 4 * self._took), _PAUSE_MOST)
+        if self._wake.is_set():
+            return soonest
+        whens = [self._looked + self._watch.every, self._taking.inbox.due, self._failures.next]
+        whens += [since + self.settle / 2 for _, since in self._moving.values()]
+        return max(soonest, min(when for when in whens if when is not None))
 
-    def _take(self, path: Path) -> None:
-        if not self._room.admits(self.folders.workspace):
-            self._again(path, _BUSY, soon=True)
-            return
-        before = set(videos(self.folders.workspace))
-        try:
-            rule = self._rules.for_drop(path, self.inbox.root)
-            video = Video.claim(path, rule, self.folders, subtitles_beside(path))
-        except Exception as error:  # whatever it is, the other drops are none the worse
-            self._refuse(path, fault_of(error, path))
-            return
-        self._told.pop(path, None)
-        if video.folder not in before:
-            self._tell(News("claimed", path))
-        self._known.pop(video.folder, None)
-        self._told.pop(video.folder, None)
+    def _turn(self) -> None:
+        began = time.monotonic()
+        now = self._now()
+        self._wake.clear()
+        if self._looked is None or self._watch.moved or now - self._looked >= self._watch.every:
+            self._watch.check()
+        self._looked = now
+        for error in self._watch.told:
+            self._tell(News("note", Path(error.file or self.folders.inbox), error=error))
+        self._watch.told.clear()
+        if self._reloading:
+            self._reloading = False
+            self._known.clear()
+            self._failures.forget_all()
+            self._taking.offer_again()
+        for path in retries.asked(self.folders.workspace):
+            self._retry(path)
+        for path in self._failures.due():
+            self._again(path)
+        for folder in self._taking.turn(now):
+            self._known.pop(folder, None)
+        self._look(now)
+        self._took = time.monotonic() - began
 
-    def _refuse(self, path: Path, error: DubdError) -> None:
-        if error.exit == Exit.WORKSPACE:
-            self._later[path] = self._now() + _DISK
-        text = "\n".join(map(str, error.each()))
-        if self._told.get(path) != text:
-            self._told[path] = text
-            self._tell(News("refused", path, error=error))
+    def _again(self, path: Path) -> None:
+        self._taking.inbox.again(path)
+        self._known.pop(path, None)
+
+    def _retry(self, path: Path) -> None:
+        """A person asks for another try of a drop, or of a video: whoever did it wants to hear."""
+        drop = drop_of(path) if path.parent == self.folders.workspace else None
+        for each in (path, drop):
+            if each:
+                self._failures.gone(each)
+                self._again(each)
 
     def _look(self, now: float) -> None:
         """Begin a build of every video that is not as its last build left it."""
-        for path in [path for path, when in self._later.items() if when <= now]:
-            del self._later[path]
-            self._soon.discard(path)
-            self.inbox.again(path)
-            self._known.pop(path, None)
         folders = list(videos(self.folders.workspace))
         for path in (self._known.keys() | self._moving.keys()) - set(folders):
             self._known.pop(path, None)
             self._waits.forget(path)
             self._moving.pop(path, None)  # a removed folder never comes to rest
             self._done.discard(path)
+            self._failures.gone(path)
         for folder in folders:
-            if folder in self._building or folder in self._later or self.stopping:
+            if folder in self._building or self._failures.waits(folder) or self.stopping:
                 continue
             current = of_video(folder)
             known = self._known.get(folder)
@@ -254,13 +228,13 @@ class Daemon:
             else:
                 self._moving.pop(folder, None)
                 if known is not None:  # a hand changed something: whoever did it wants to hear
-                    self._told.pop(folder, None)
+                    self._failures.forget(folder)
                 self._begin(folder, current)
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
         was, since = self._moving.get(folder, (None, now))
         self._moving[folder] = current, since if was == current else now
-        return was != current or now - since < self.inbox.settle / 2
+        return was != current or now - since < self.settle / 2
 
     def _begin(self, folder: Path, current: Signature) -> None:
         told: set[str] = set()
@@ -271,18 +245,17 @@ class Daemon:
         except Exception as error:  # a broken state file, a plan that a hand broke: this video's failure
             fault = fault_of(error, folder)
             if fault.exit == Exit.BUSY:
-                self._again(folder, _BUSY, soon=True)
-            else:
-                self._known[folder] = current
-                self._refuse(folder, fault)
+                self._failures.later(folder, BUSY, soon=True)
+                return
+            self._known[folder] = current
+            if fault.exit == Exit.WORKSPACE:
+                self._failures.later(folder, DISK)
+            self._beside(folder, fault.each())
+            if self._failures.news(folder, fault.each()):
+                self._tell(News("refused", folder, error=fault))
             return
         self._building[folder] = _Building(build, current, self._now(), told=told)
         self._scheduler.add(build)
-
-    def _again(self, path: Path, seconds: float, *, soon: bool = False) -> None:
-        self._later[path] = self._now() + seconds
-        if soon:
-            self._soon.add(path)
 
     def _hear(self, video: Video, event: Event, told: set[str]) -> None:
         if event.state == "ran":
@@ -292,7 +265,7 @@ class Daemon:
                 return
         elif event.state == "failed":
             told.add(event.task)
-            if str(event.error) in self._told.get(video.folder, "").splitlines():
+            if event.error and self._failures.told(video.folder, event.error):
                 return  # tried again by itself, and failed as before
         self._tell(News("task", video.folder, event=event, video=video))
 
@@ -330,7 +303,9 @@ class Daemon:
         if failed:
             self._failed(folder, building, failed, seconds)
             return
-        self._told.pop(folder, None)
+        self._failures.forget(folder)
+        if drop := drop_of(folder):
+            self._failures.mended(drop)
         if build.waiting:
             faults = tuple(lack.fault(folder.name) for lack in build.waiting)
             if self._waits.news(folder, "\n".join(map(str, faults)) + "\n"):
@@ -343,58 +318,20 @@ class Daemon:
         self._done.add(folder)
 
     def _failed(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]], seconds: float) -> None:
-        if any(error.reason == MOVED for _, error in failed):
-            self._again(folder, _BUSY, soon=True)
-        elif any(error.exit == Exit.WORKSPACE for _, error in failed):
-            self._again(folder, _DISK)
-        text = "\n".join(sorted(str(error) for _, error in failed))
-        if self._told.get(folder) == text:
+        errors = [error for _, error in failed]
+        if any(error.reason == MOVED for error in errors):
+            self._failures.later(folder, BUSY, soon=True)
+        elif any(error.exit == Exit.WORKSPACE for error in errors):
+            self._failures.later(folder, DISK)
+        self._beside(folder, errors)
+        if not self._failures.news(folder, errors):
             return
-        self._told[folder] = text
         for task, error in failed:
             if task not in building.told:  # a fault of the whole build: no task has told it
                 error.file = error.file or str(folder)
                 self._tell(News("refused", folder, error=error))
-        faults = tuple(error for _, error in failed)
-        self._tell(News("failed", folder, error=faults[0], failed=faults, seconds=seconds))
+        self._tell(News("failed", folder, error=errors[0], failed=tuple(errors), seconds=seconds))
 
-    def _watch(self) -> _Watch:
-        return _Watch([self.folders.inbox, self.folders.rules, self.folders.workspace], self._wake)
-
-
-class _Watch(FileSystemEventHandler):
-    """While inside, changes below the folders set `wake`. Where they cannot be watched the regular look does."""
-
-    def __init__(self, folders: list[Path], wake: threading.Event) -> None:
-        self._folders, self._wake = folders, wake
-        # Temporary folders come and go faster than watchdog lets go of them; that is no news to anybody.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
-        self._observer = Observer()
-
-    def __enter__(self) -> _Watch:
-        kinds: list[type[FileSystemEvent]] = [
-            FileCreatedEvent,
-            FileMovedEvent,
-            FileClosedEvent,
-            FileDeletedEvent,
-            FileModifiedEvent,
-        ]
-        try:
-            for folder in self._folders:
-                if folder.is_dir():
-                    self._observer.schedule(self, str(folder), recursive=True, event_filter=kinds)
-            self._observer.start()
-        except OSError:
-            self._observer = Observer()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join()
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Hidden files (state, locks, temporary outputs) are the machine's own and wake nobody."""
-        path = os.fsdecode(event.dest_path or event.src_path)
-        if not any(part.startswith(".") for part in Path(path).parts[-4:]):
-            self._wake.set()
+    def _beside(self, folder: Path, errors: Sequence[DubdError]) -> None:
+        if drop := drop_of(folder):
+            self._failures.beside(drop, errors, folder.name)

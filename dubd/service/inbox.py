@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -14,6 +12,7 @@ from stat import S_ISDIR, S_ISREG
 from dubd import regular
 from dubd.errors import DubdError, Exit
 from dubd.graph import sidecar
+from dubd.service import error_file, mounts
 
 VIDEO = frozenset(
     [
@@ -42,11 +41,14 @@ VIDEO = frozenset(
 )
 SIDECARS = (*sidecar.RULES, *sidecar.SUBTITLES)
 _SILENT = frozenset((*SIDECARS, ".csv"))  # they belong to a video or to a rule, and are no drops themselves
-_PARTIAL = re.compile(r"^\.|~$|\.(part|partial|filepart|crdownload|download|tmp|temp|!qb|aria2|ut!)$", re.IGNORECASE)
+_PARTIAL = frozenset(
+    (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", ".temp", ".!qb", ".aria2", ".ut!")
+)
 _NOT_OURS = frozenset(("@eaDir", "#recycle", "#snapshot", "lost+found", "$RECYCLE.BIN", "System Volume Information"))
+SETTLE, NETWORK_SETTLE = 2.0, 30.0  # s
 _EMPTY = 5.0  # an empty file is given so many times the settle time: many tools create first and write later
 
-Signature = tuple[tuple[int, int, int], ...]
+Signature = tuple[tuple[int, ...], ...]
 
 
 @dataclass
@@ -87,119 +89,173 @@ class Inbox:
     """A drop is complete when neither it nor its sidecars have changed for `settle` seconds, and nobody writes it.
 
     Every drop is reported once for each state of its bytes and sidecars; `refused` has one line for each
-    file that can never be a drop or cannot be read, and is emptied by whoever reads it.
+    file that can never be a drop or cannot be read, and is emptied by whoever reads it. `orphans` are the names of
+    drops that are gone and whose error files were still there at the last scan.
     """
 
-    def __init__(self, root: Path, settle: float = 2.0) -> None:
+    def __init__(self, root: Path, settle: float = SETTLE) -> None:
         self.root = root
         self.settle = settle
         self.refused: list[DubdError] = []
-        self._seen: dict[Path, _Seen] = {}
-        self._strange: dict[Path, tuple[str, str]] = {}  # what is wrong with each, and the remedy
+        self.orphans: list[Path] = []
+        self.pending: list[Path] = []
+        """The drops that are there and not complete yet, as of the last scan; unreadable ones are left out."""
+        self.due: float | None = None
+        """When the next of them may be complete, if nothing happens meanwhile."""
+        self._seen: dict[str, _Seen] = {}
+        self._strange: dict[str, tuple[str, str]] = {}  # what is wrong with each, and the remedy
 
     def scan(self, now: float) -> list[Path]:
         """Drops that are complete at `now` (seconds of any steady clock) and were not reported yet, oldest first."""
-        strange: dict[Path, tuple[str, str]] = {}
-        files = dict(self._files(strange))
-        drops = {path: self._signature(path, files) for path in files if path.suffix.lower() in VIDEO}
-        self._tell_strangers(strange)
+        walk = _Walk(str(self.root))
+        self._tell_strangers(walk.strange)
+        if not walk.rooted:
+            return []  # the share is away: what was seen there is known when it comes back
+        drops = {path: walk.signature(path) for path in walk.videos}
         for path in self._seen.keys() - drops.keys():
             del self._seen[path]
-        ready = []
+        named = (note.removesuffix(error_file.SUFFIX) for note in walk.notes)
+        self.orphans = [Path(name) for name in named if name not in drops and name not in walk.strange]
+        ready, self.pending, self.due = [], [], None
         for path, signature in drops.items():
             seen = self._seen.get(path)
             if seen is None or seen.signature != signature:
-                self._seen[path] = _Seen(signature, now)
+                seen = self._seen[path] = _Seen(signature, now)
             elif not seen.taken and now - seen.since >= self._patience(signature) and self._free(path, seen, now):
                 seen.taken = True
                 ready.append(path)
-        return sorted(ready, key=lambda path: (files[path][2], path))
+            if not (seen.taken or seen.told):
+                self.pending.append(Path(path))
+                due = seen.since + self._patience(signature)
+                self.due = due if self.due is None else min(due, self.due)
+        return list(map(Path, sorted(ready, key=lambda path: (drops[path][0][2], path))))
 
     def again(self, path: Path) -> None:
         """Report a drop once more, though its bytes are the same: its rule may have changed, or it had to wait."""
-        if seen := self._seen.get(path):
+        if (seen := self._seen.get(str(path))) and seen.taken:
             seen.taken = False
+            self.pending.append(path)
+            self.due = seen.since
 
     def taken(self) -> list[Path]:
         """The drops that are there and were reported."""
-        return [path for path, seen in self._seen.items() if seen.taken]
-
-    @property
-    def pending(self) -> list[Path]:
-        """The drops that are there and not complete yet, as of the last scan; unreadable ones are left out."""
-        return [path for path, seen in self._seen.items() if not seen.taken and not seen.told]
-
-    def _files(self, strange: dict[Path, tuple[str, str]]) -> Iterator[tuple[Path, tuple[int, int, int]]]:
-        """Videos and sidecars with what changes when they do; all else that is told of goes into `strange`.
-
-        A sidecar that is no plain file is among them: its drop is refused for it, as it may be meant.
-        """
-        folders = [self.root]
-        while folders:
-            try:
-                entries = list(os.scandir(folders.pop()))
-            except OSError:
-                continue  # vanished, unreadable, share away: the next scan will tell
-            for entry in entries:
-                if _PARTIAL.search(entry.name) or entry.name in _NOT_OURS:
-                    continue
-                path = Path(entry.path)
-                try:
-                    stat = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if wrong := _wrong(entry.name, path.suffix.lower(), stat.st_mode):
-                    strange[path] = wrong
-                elif S_ISDIR(stat.st_mode):
-                    folders.append(path)
-                elif path.suffix.lower() in VIDEO | _SILENT:
-                    yield path, (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-    def _signature(self, path: Path, files: dict[Path, tuple[int, int, int]]) -> Signature:
-        beside = (files.get(path.with_suffix(suffix)) for suffix in SIDECARS)
-        return (files[path], *(known for known in beside if known))
+        return [Path(path) for path, seen in self._seen.items() if seen.taken]
 
     def _patience(self, signature: Signature) -> float:
         return self.settle if signature[0][1] else self.settle * _EMPTY
 
-    def _free(self, path: Path, seen: _Seen, now: float) -> bool:
+    def _free(self, path: str, seen: _Seen, now: float) -> bool:
         try:
-            if being_written(path):
+            if being_written(Path(path)):
                 seen.since = now
                 return False
         except OSError as error:
             if not seen.told:
                 seen.told = True
-                self.refused.append(
-                    DubdError(
-                        f"cannot be read: {error.strerror}",
-                        file=path,
-                        remedy="change its permissions, it is then taken by itself",
-                        exit=Exit.INPUT,
-                    )
-                )
+                self.refused.append(unreadable(error, path))
             return False
         seen.told = False
         return True
 
-    def _tell_strangers(self, strange: dict[Path, tuple[str, str]]) -> None:
+    def _tell_strangers(self, strange: dict[str, tuple[str, str]]) -> None:
         for path, (reason, remedy) in sorted(strange.items(), key=lambda item: os.fsencode(item[0])):
             if self._strange.get(path) != (reason, remedy):
                 self.refused.append(DubdError(reason, file=path, remedy=remedy, exit=Exit.INPUT))
         self._strange = strange
 
 
+def settle_time(root: Path, table: Path = mounts.TABLE) -> float:
+    """Seconds that a drop is to be still, where nobody says: writers on other machines pause, and hold no lease."""
+    return NETWORK_SETTLE if mounts.is_network(mounts.kind(root, table)) else SETTLE
+
+
+def drops(root: Path) -> list[Path]:
+    """The videos in an inbox, by name, complete or not."""
+    return sorted(map(Path, _Walk(str(root)).videos))
+
+
+def unreadable(error: OSError, path: object) -> DubdError:
+    """What to tell of a file or folder that cannot be opened."""
+    return DubdError(
+        f"cannot be read: {error.strerror}",
+        file=path,
+        remedy="change its permissions, it is then taken by itself",
+        exit=Exit.INPUT,
+    )
+
+
+class _Walk:
+    """One look below a folder: `videos`, error files (`notes`), and what is told of (`strange`).
+
+    A sidecar that is no plain file is told of as well: its drop is refused for it, as it may be meant.
+    `rooted` is false where the folder itself could not be read.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.videos: dict[str, tuple[int, ...]] = {}
+        self.notes: list[str] = []
+        self.strange: dict[str, tuple[str, str]] = {}
+        self.rooted = True
+        self._beside: dict[str, list[tuple[int, ...]]] = {}  # by the path without its suffix
+        folders = [root]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if self._entry(entry):
+                            folders.append(entry.path)
+            except FileNotFoundError:
+                self.rooted = self.rooted and folder != root
+            except OSError as error:  # not permitted, or the share is away
+                self.rooted = self.rooted and folder != root
+                fault = unreadable(error, folder)
+                self.strange[folder] = fault.reason, fault.remedy
+
+    def signature(self, video: str) -> Signature:
+        """What changes when a video or one of its sidecars does; a sidecar is refused unread, so its rights count."""
+        beside = self._beside.get(video[: video.rindex(".")]) if self._beside else None
+        return (self.videos[video], *sorted(beside)) if beside else (self.videos[video],)
+
+    def _entry(self, entry: os.DirEntry[str]) -> bool:
+        """File an entry where it belongs. Returns whether it is a folder to look into."""
+        name = entry.name
+        suffix = os.path.splitext(name)[1].lower()
+        if name[0] == "." or name[-1] == "~" or suffix in _PARTIAL or name in _NOT_OURS:
+            return False
+        try:
+            stat = entry.stat(follow_symlinks=False)
+        except OSError:
+            return False  # vanished meanwhile
+        mode = stat.st_mode
+        if suffix in VIDEO and S_ISREG(mode) and name.isprintable():
+            self.videos[entry.path] = stat.st_ino, stat.st_size, stat.st_mtime_ns
+        elif wrong := _wrong(name, suffix, mode):
+            self.strange[entry.path] = wrong
+        elif S_ISDIR(mode):
+            return True
+        elif suffix in VIDEO:
+            self.videos[entry.path] = stat.st_ino, stat.st_size, stat.st_mtime_ns
+        elif suffix in SIDECARS:
+            known = stat.st_ino, stat.st_size, stat.st_mtime_ns, mode, stat.st_uid
+            self._beside.setdefault(entry.path[: -len(suffix)], []).append(known)
+        elif name.endswith(error_file.SUFFIX):
+            self.notes.append(entry.path)
+        return False
+
+
 def _wrong(name: str, suffix: str, mode: int) -> tuple[str, str] | None:
     """Why a name in the inbox is neither a drop, a sidecar nor a folder of them, and the remedy; None where it is."""
-    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
-        return "its name has control characters", "rename it"
-    if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes bytes that are no text
-        return "its name is not UTF-8", "rename it"
+    if not name.isprintable():  # as most names are, at a tenth of the cost
+        if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+            return "its name has control characters", "rename it"
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes bytes that are no text
+            return "its name is not UTF-8", "rename it"
     kind = regular.kind(mode)
     if suffix in _SILENT:
         return (f"is {kind}, no sidecar", "rename it") if S_ISDIR(mode) else None
     if kind and not (S_ISDIR(mode) and suffix not in VIDEO):
         return f"is {kind}, not a video", "rename it" if S_ISDIR(mode) else "put the file itself there"
-    if S_ISREG(mode) and suffix not in VIDEO:
+    if S_ISREG(mode) and suffix not in VIDEO and not name.endswith(error_file.SUFFIX):
         return "is not taken for a video", "give it the suffix of one"
     return None

@@ -17,7 +17,8 @@ from dubd.service.gpus import machine
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from dubd.service.daemon import Daemon, News
+    from dubd.service.daemon import Daemon
+    from dubd.service.news import News
 
 _LOOPBACK = "127.0.0.1"
 _MIB = 1 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,8 +18,10 @@ from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, locked_since, owner
 from dubd.graph.video import Video, videos
 from dubd.models.store import name
+from dubd.service import error_file
+from dubd.service.aliases import NOTE as ALIASES
 from dubd.service.gpus import Machine, machine
-from dubd.service.inbox import VIDEO, subtitles_beside
+from dubd.service.inbox import being_written, drops, subtitles_beside, unreadable
 
 if TYPE_CHECKING:
     from dubd.graph.needed import Lack
@@ -37,8 +40,13 @@ def standing(folders: Folders) -> dict[str, Any]:
         "device": "cpu" if gpus.why else "gpu",
         "gpu": gpus.to_json(),
         "videos": found,
-        "drops": list(_drops(folders, {str(video.get("drop")) for video in found})),
+        "drops": list(_drops(folders, {str(drop) for video in found for drop in (video.get("drop"), *_also(video))})),
     }
+
+
+def _also(video: Mapping[str, Any]) -> Sequence[str]:
+    aliases: Sequence[str] = video.get("aliases", ())
+    return aliases
 
 
 def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
@@ -63,6 +71,7 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
             if newer and Path(beside_name(state.absolute(path))).exists()
         ]
         drop = state.note("drop")
+        aliases = [path for path in state.note(ALIASES) or () if path != drop and os.path.lexists(path)]
     finally:
         state.close()
     running = [
@@ -70,10 +79,15 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
         for task, run in runs.items()
         if run["state"] == "running" and pid is not None
     ]
-    failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
+    failed = [
+        {"task": task, **run["error"], "at": run["at"]}
+        for task, run in runs.items()
+        if run["state"] == "failed" and run["error"]
+    ]
     results = sorted(folder.glob("dubbed.*.mp4"))
     line |= {
         "drop": drop,
+        "aliases": aliases,
         "done": sum(run["state"] == "ran" for run in runs.values()),
         "running": running,
         "waiting": [],
@@ -156,20 +170,20 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
     from dubd.graph.rules import Rules, require_recogniser
 
     rules = Rules(folders.rules)
-    for path in sorted(folders.inbox.rglob("*")):
-        if path.suffix.lower() not in VIDEO or path.name.startswith(".") or str(path) in claimed or not _plain(path):
+    for path in drops(folders.inbox):
+        if str(path) in claimed:
             continue
+        line: dict[str, Any] = {"file": str(path), "rule": None, "error": None, "also": [], "lacks": []}
+        line |= {"at": error_file.since(path, folders.inbox), "writing": False}
         try:
             rule = rules.for_drop(path, folders.inbox)
             if subtitles_beside(path) is None:
                 require_recogniser(rule, path)
             absent = [lacked for models in of_rule(rule).values() for lacked in lacking(models)]
             lacks = [described(model) for model in dict.fromkeys(absent)]
-            yield {"file": str(path), "rule": rule.name, "error": None, "also": [], "lacks": lacks}
+            yield line | {"rule": rule.name, "lacks": lacks, "writing": being_written(path)}
         except DubdError as error:
             also = [each.to_json() for each in error.also]
-            yield {"file": str(path), "rule": None, "error": error.to_json(), "also": also, "lacks": []}
-
-
-def _plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+            yield line | {"error": error.to_json(), "also": also}
+        except OSError as error:
+            yield line | {"error": unreadable(error, path).to_json()}

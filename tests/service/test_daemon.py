@@ -13,7 +13,8 @@ from dubd.errors import DubdError, Exit
 from dubd.graph import report
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
-from dubd.service.daemon import Daemon, News
+from dubd.service.daemon import Daemon
+from dubd.service.news import News
 from dubd.service.standing import standing
 from tests.graph.stand import Desk
 

@@ -156,3 +156,29 @@ def test_the_subtitles_beside_a_video(tmp_path: Path) -> None:
     assert subtitles_beside(video) is None
     (tmp_path / "talk.one.vtt").touch()
     assert subtitles_beside(video) == tmp_path / "talk.one.vtt"
+
+
+class TestErrorFiles:
+    def test_they_are_no_strangers(self, inbox: Inbox) -> None:
+        drop(inbox, "a.mp4")
+        drop(inbox, "a.mp4.error.txt")
+        inbox.scan(0.0)
+        assert inbox.refused == []
+        assert inbox.orphans == []
+
+    def test_one_whose_drop_is_gone_is_an_orphan(self, inbox: Inbox) -> None:
+        drop(inbox, "a.mp4.error.txt")
+        inbox.scan(0.0)
+        assert inbox.orphans == [inbox.root / "a.mp4"]
+
+
+def test_a_folder_that_is_away_forgets_nothing(inbox: Inbox) -> None:
+    path = drop(inbox, "a.mp4")
+    inbox.scan(0.0)
+    assert inbox.scan(2.0) == [path]
+    away = inbox.root.with_name("away")
+    inbox.root.rename(away)
+    assert inbox.scan(3.0) == []
+    away.rename(inbox.root)
+    assert inbox.scan(9.0) == []
+    assert inbox.taken() == [path]

@@ -1,0 +1,183 @@
+"""Events of the folders that the daemon looks at. They only wake it: where there are none, it looks more often."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from dubd.errors import DubdError
+from dubd.service import error_file, mounts, retries
+
+LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
+POLL = 5.0  # s between looks where no events come
+_UNWATCHED = f"cannot be watched, and is looked at every {POLL:.0f} s"
+
+# Not each write: a copy of 10 GB has 80 000 of them.
+_KINDS: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent]
+_IN_CREATE = 0x100
+
+
+class FolderWatch(FileSystemEventHandler):
+    """While inside, changes below `folders` set `wake`.
+
+    `every` says how often to look without an event; `told` has one line for each reason to look often, and is
+    emptied by whoever reads it. Network file systems are not watched: what others do there raises no event.
+    """
+
+    def __init__(self, folders: Sequence[Path], wake: threading.Event, table: Path = mounts.TABLE) -> None:
+        self.told: list[DubdError] = []
+        self._wake = wake
+        self._folders = tuple(folders)
+        self._table = table
+        self._observer: BaseObserver | None = None
+        self._roots: dict[Path, tuple[int, int] | None] = {}
+        self._faults: set[str] = set()
+        self._blind = False
+        self._given_up = False
+        # Temporary folders come and go faster than watchdog lets go of them; that is no news to anybody.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
+
+    @property
+    def every(self) -> float:
+        """Seconds between two looks."""
+        return POLL if self._blind else LOOK
+
+    def __enter__(self) -> FolderWatch:
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._roots = {}
+
+    @property
+    def moved(self) -> bool:
+        """Whether a folder was replaced, mounted, made or removed since the last check."""
+        return bool(self._roots) and self._roots != self._now()
+
+    def check(self) -> None:
+        """Watch anew where a folder is another one, or where watching broke off. Outside of the watch: nothing."""
+        if not self._roots:
+            return
+        if self._given_up:
+            self._roots = self._now()
+        elif self._roots != self._now() or not self._alive() or self._blind != self._blinded():
+            self._end()
+            self._begin()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Hidden files (state, locks, temporary outputs) and error files are the machine's own and wake nobody."""
+        path = Path(os.fsdecode(event.dest_path or event.src_path))
+        hidden = any(part.startswith(".") for part in path.parts[-4:])
+        if path.parent.name == retries.MARKS or not (hidden or path.name.endswith(error_file.SUFFIX)):
+            self._wake.set()
+
+    def _begin(self) -> None:
+        self._roots = self._now()
+        observer = self._observer = Observer()
+        try:
+            for folder in self._local():
+                observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+            observer.start()
+        except OSError as error:
+            self._end()
+            self._given_up = True  # each new attempt would cost watchdog an instance
+            self._tell(f"{_UNWATCHED}: {error.strerror or error}", self._folders[0], f"{_remedy(error)}, and restart")
+        self._blind = self._blinded()
+
+    def _end(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is None:
+            return
+        observer.unschedule_all()
+        if observer.is_alive():
+            observer.stop()
+            observer.join()
+
+    def _local(self) -> list[Path]:
+        there = [folder for folder, root in self._roots.items() if root]
+        return [folder for folder in there if not mounts.is_network(mounts.kind(folder, self._table))]
+
+    def _alive(self) -> bool:
+        """Whether events still come: watchdog's threads end at what they did not foresee, and say nothing."""
+        observer = self._observer
+        return observer is not None and observer.is_alive() and all(one.is_alive() for one in observer.emitters)
+
+    def _now(self) -> dict[Path, tuple[int, int] | None]:
+        """Each folder's device and inode: another one there is watched by nobody."""
+        found: dict[Path, tuple[int, int] | None] = {}
+        for folder in self._folders:
+            try:
+                stat = folder.stat()
+            except OSError:
+                found[folder] = None
+            else:
+                found[folder] = stat.st_dev, stat.st_ino
+        return found
+
+    def _blinded(self) -> bool:
+        """Whether changes may come to pass unheard; each reason is told once."""
+        local = self._local()
+        for folder, root in self._roots.items():
+            if root is None:
+                continue
+            if folder not in local:
+                kind = mounts.kind(folder, self._table)
+                self._tell(
+                    f"lies on {kind}, which does not tell what others do: it is looked at every {POLL:.0f} s", folder
+                )
+        if self._given_up:
+            return True
+        blind = len(local) < sum(root is not None for root in self._roots.values()) or not self._alive()
+        # watchdog passes over a limit that it meets below the folders, so one more watch is tried here.
+        if local and (error := _refusal(local[0])):
+            self._tell(
+                f"{_UNWATCHED}: {error.strerror}",
+                local[0],
+                _remedy(error),
+            )
+            blind = True
+        return blind
+
+    def _tell(self, reason: str, folder: Path, remedy: str = "") -> None:
+        if reason not in self._faults:
+            self._faults.add(reason)
+            self.told.append(DubdError(reason, file=folder, remedy=remedy))
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        return "raise the limit: sysctl fs.inotify.max_user_instances=1024"
+    if error.errno == errno.ENOSPC:
+        return "raise the limit: sysctl fs.inotify.max_user_watches=524288"
+    return "make it readable"
+
+
+def _refusal(folder: Path) -> OSError | None:
+    """What the system says to one watch more; None where it grants it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.inotify_init1(os.O_CLOEXEC)
+    if handle < 0:
+        return OSError(ctypes.get_errno(), "the limit of inotify instances is reached")
+    try:
+        if libc.inotify_add_watch(handle, os.fsencode(folder), _IN_CREATE) < 0 and ctypes.get_errno() == errno.ENOSPC:
+            return OSError(errno.ENOSPC, "the limit of inotify watches is reached")
+    finally:
+        os.close(handle)
+    return None

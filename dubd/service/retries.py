@@ -1,0 +1,67 @@
+"""`dubd retry` and the daemon: a mark in the workspace asks for another try, a lock says that somebody will read it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MARKS = ".retry"  # a folder of the workspace
+_LOCK = ".watch"  # held by every daemon of the workspace
+
+
+def ask(workspace: Path, path: Path) -> None:
+    """Have the daemon try a video's folder, or a drop, once more. Errors: OSError."""
+    marks = workspace / MARKS
+    marks.mkdir(exist_ok=True)
+    whole = marks / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    half = whole.with_name(f".{whole.name}-{os.getpid()}")
+    half.write_bytes(os.fsencode(path))
+    os.replace(half, whole)
+
+
+def asked(workspace: Path) -> list[Path]:
+    """What was asked for since the last call."""
+    found = []
+    with suppress(OSError):  # nothing was ever asked for
+        for entry in list(os.scandir(workspace / MARKS)):
+            with suppress(OSError):  # another daemon has it
+                if not entry.name.startswith("."):
+                    path = Path(os.fsdecode(Path(entry.path).read_bytes()))
+                    os.unlink(entry.path)
+                    found.append(path)
+    return found
+
+
+@contextmanager
+def watching(workspace: Path) -> Iterator[None]:
+    """While inside, `watched` is true. A workspace that cannot be written is watched all the same."""
+    try:
+        lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
+def watched(workspace: Path) -> bool:
+    """Whether a daemon looks at the workspace now."""
+    try:
+        lock = os.open(workspace / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

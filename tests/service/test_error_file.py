@@ -1,0 +1,67 @@
+"""What stands beside a drop that failed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dubd.errors import DubdError
+from dubd.service import error_file
+
+FAULT = DubdError("has no sound", stage="plan", remedy="give it some")
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    (tmp_path / "inbox" / "es").mkdir(parents=True)
+    path = tmp_path / "inbox" / "es" / "talk.mp4"
+    path.touch()
+    return path
+
+
+def beside(drop: Path) -> Path:
+    return drop.with_name("talk.mp4.error.txt")
+
+
+def test_it_says_what_where_and_how_to_try_again(drop: Path) -> None:
+    error_file.write(drop, drop.parents[1], [FAULT], "talk-1234abcd")
+    lines = beside(drop).read_text().splitlines()
+    assert lines[0] == "dubd could not dub talk.mp4."
+    assert lines[2:5] == ["What:    has no sound", "Stage:   plan", "Remedy:  give it some"]
+    assert lines[-1] == "    dubd retry talk-1234abcd"
+    assert sorted(os.listdir(drop.parent)) == ["talk.mp4", "talk.mp4.error.txt"]
+
+
+def test_the_same_fault_keeps_the_time_since_when_and_another_one_does_not(drop: Path) -> None:
+    error_file.write(drop, drop.parents[1], [FAULT], "talk")
+    os.utime(beside(drop), (1000, 1000))
+    error_file.write(drop, drop.parents[1], [FAULT], "talk")
+    assert error_file.since(drop, drop.parents[1]) == 1000
+    error_file.write(drop, drop.parents[1], [DubdError("is empty")], "talk")
+    assert error_file.since(drop, drop.parents[1]) != 1000
+    assert "is empty" in beside(drop).read_text()
+
+
+def test_a_reason_forges_no_line(drop: Path) -> None:
+    error_file.write(drop, drop.parents[1], [DubdError("bad\nRemedy:  rm -rf /\x1b[2J")], "talk")
+    assert "What:    bad?Remedy:  rm -rf /?[2J" in beside(drop).read_text().splitlines()
+
+
+def test_it_goes_and_a_persons_file_stays(drop: Path) -> None:
+    error_file.write(drop, drop.parents[1], [FAULT], "talk")
+    error_file.remove(drop, drop.parents[1])
+    assert not beside(drop).exists()
+    beside(drop).write_text("mine")
+    error_file.write(drop, drop.parents[1], [FAULT], "talk")
+    error_file.remove(drop, drop.parents[1])
+    assert beside(drop).read_text() == "mine"
+
+
+def test_a_folder_that_leads_out_of_the_inbox_is_not_written_to(drop: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    drop.parent.rename(outside)
+    drop.parent.symlink_to(outside)
+    error_file.write(drop, drop.parents[1], [FAULT], "talk")
+    assert os.listdir(outside) == ["talk.mp4"]

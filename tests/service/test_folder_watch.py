@@ -1,0 +1,69 @@
+"""How often the daemon looks: seldom where events come, often where they do not, and it says why."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from dubd.service.folder_watch import LOOK, POLL, FolderWatch
+from dubd.service.inbox import NETWORK_SETTLE, SETTLE, settle_time
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox"
+
+
+@pytest.fixture
+def network(tmp_path: Path, inbox: Path) -> Path:
+    """A table of mounts in which the inbox is a share."""
+    table = tmp_path / "mountinfo"
+    table.write_text(f"27 1 254:0 / / rw - ext4 /dev/vda rw\n41 27 0:41 / {inbox} rw - nfs4 nas:/films rw\n")
+    return table
+
+
+def test_a_local_folder_is_watched_and_an_event_wakes(inbox: Path) -> None:
+    wake = threading.Event()
+    with FolderWatch([inbox], wake) as watch:
+        assert watch.every == LOOK
+        assert watch.told == []
+        (inbox / "a.mp4").write_bytes(b"x")
+        assert wake.wait(10)
+
+
+def test_error_files_and_hidden_ones_wake_nobody(inbox: Path) -> None:
+    wake = threading.Event()
+    with FolderWatch([inbox], wake):
+        (inbox / "a.mp4.error.txt").write_text("dubd could not dub a.mp4")
+        (inbox / ".hidden").write_bytes(b"x")
+        assert not wake.wait(1.0)
+
+
+def test_a_network_file_system_is_looked_at_often_and_that_is_told_once(inbox: Path, network: Path) -> None:
+    with FolderWatch([inbox], threading.Event(), network) as watch:
+        watch.check()
+        assert watch.every == POLL
+        (told,) = watch.told
+        assert "nfs4" in told.reason
+        assert told.file == str(inbox)
+
+
+def test_drops_from_the_network_are_given_more_time(inbox: Path, network: Path) -> None:
+    assert settle_time(inbox, network) == NETWORK_SETTLE
+    assert settle_time(inbox.parent, network) == SETTLE
+
+
+def test_another_folder_in_its_place_is_watched_once_it_is_noticed(inbox: Path) -> None:
+    wake = threading.Event()
+    with FolderWatch([inbox], wake) as watch:
+        inbox.rename(inbox.with_name("away"))
+        inbox.mkdir()
+        assert watch.moved
+        watch.check()
+        assert not watch.moved
+        wake.clear()
+        (inbox / "a.mp4").write_bytes(b"x")
+        assert wake.wait(10)
