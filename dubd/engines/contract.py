@@ -141,6 +141,11 @@ class Engine(ABC, Generic[Item, Made]):
         return ()
 
     @classmethod
+    def helpers(cls, params: Any) -> tuple[str, ...]:  # noqa: ARG003  (for engines to answer)
+        """Engines of its own stage, by name, that it may run with these `Params`: their revisions are in its key."""
+        return ()
+
+    @classmethod
     def vram(cls, params: Any, precision: str | None) -> Vram | None:  # noqa: ARG003  (for engines to answer)
         """What it needs on a GPU with these `Params`; None where it runs on the CPU. An estimate: use is measured."""
         return None

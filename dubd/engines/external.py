@@ -80,6 +80,10 @@ class External(Engine[Shot, Made]):
         return (*own, *other.models(other.Params()))
 
     @classmethod
+    def helpers(cls, params: ExternalParams) -> tuple[str, ...]:
+        return () if params.fallback == "none" else (params.fallback,)
+
+    @classmethod
     def vram(cls, params: ExternalParams, precision: str | None) -> Vram | None:  # noqa: ARG003  (the program's own)
         """What the rule says; the program has a context of its own, so that none is added."""
         return Vram(params.gpu, 0, context=0) if params.gpu else None

@@ -84,7 +84,11 @@ def settle(state: State, tasks: Iterable[Task], read: Mapping[str, Stamp]) -> No
             if used != [store.identity(model) for model in task.meta["ticket"].models]:
                 return
             files.update(state.relative(str(path)) for path in mine)
-    engines = {(t.stage, t.engine) for t in (task.meta["ticket"] for task in made) if t.engine}
+    engines = set()
+    for task in made:
+        if (ticket := task.meta["ticket"]).engine:
+            helpers = task.uptodate[0][0].key["engine"].get("helpers", ())
+            engines |= {(ticket.stage, name) for name in (ticket.engine, *helpers)}
     ordered = sorted(files)
     state.set_note(
         _NOTE,

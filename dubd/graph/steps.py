@@ -52,6 +52,8 @@ class Step:
             }
             if models := self.models:
                 key["engine"]["models"] = [store.identity(model) for model in models]
+            if helpers := engine.helpers(engine.Params(**params)):
+                key["engine"]["helpers"] = {one: registry.find(self.stage, one).revision() for one in helpers}
         return key
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.engines import registry
 from dubd.engines.external import External
 from dubd.engines.external_params import ExternalParams, filled
 from dubd.engines.landmarks import model
@@ -168,6 +169,18 @@ def test_the_models_of_the_fallback_are_waited_for_and_in_the_key(tmp_path: Path
     assert [model.name for model in needed("lipsync", loaded) if isinstance(model, Model)] == ["wav2lip/wav2lip_gan"]
     assert "wav2lip/wav2lip_gan@" in str(key(tmp_path / "odd.yaml"))
     assert "models" not in str(key(written(tmp_path, LIPS.format(lips.format("none")))))
+
+
+def test_a_newer_release_of_the_fallback_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lips = "{{engine: external, repo: /opt/x, args: [a.py, '{{out}}'], fallback: {}}}"
+    with_none = written(tmp_path, LIPS.format(lips.format("none")))
+    alone = key(with_none)
+    with_mouths = written(tmp_path, LIPS.format(lips.format("mouths")))
+    before = key(with_mouths)
+    monkeypatch.setattr(registry.find("lipsync", "mouths"), "revision", classmethod(lambda _cls: "newer"))
+
+    assert key(with_mouths) != before
+    assert key(written(tmp_path, LIPS.format(lips.format("none")))) == alone
 
 
 def test_what_the_checkout_lacks_is_told_before_any_video_is_touched(tmp_path: Path) -> None:

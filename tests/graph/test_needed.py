@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.engines import registry
 from dubd.engines.espeak import Espeak
 from dubd.engines.pocketsphinx import Pocketsphinx
 from dubd.engines.sharpen import Sharpen
@@ -126,6 +127,19 @@ def test_ones_own_model_that_was_replaced_is_used_anew(
     (mine / "w.bin").write_bytes(b"better weights")
     assert by_hand(desk.folder, before, of_video(desk.folder))
     assert build(desk).settled
+    assert [name for name in desk.stand.ran if name.endswith("speak")] == ["000/speak", "001/speak"]
+
+
+def test_a_newer_release_of_an_engine_that_only_helped_builds_its_stage_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.find("speak", "espeak"), "helpers", classmethod(lambda _cls, _params: ("xtts",)))
+    assert build(desk).settled
+    assert build(desk).settled and desk.stand.ran == []
+    monkeypatch.setattr(registry.find("speak", "xtts"), "revision", classmethod(lambda _cls: "newer"))
+
+    assert build(desk).settled
+
     assert [name for name in desk.stand.ran if name.endswith("speak")] == ["000/speak", "001/speak"]
 
 
