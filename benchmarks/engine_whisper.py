@@ -77,10 +77,12 @@ class CTranslate2:
         return self.decoder.encode([windows(Recording(one, "en"))[0] for one in samples])
 
     def decode(self, encoded: Any, tokens: int) -> list[list[int]]:
+        from dubd.engines.whisper_ct2 import _view
+
         tokenizer = self.decoder._tokenizer("en")
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         made = self.decoder._model.model.generate(
-            encoded.features, [prompt] * len(encoded.mels), beam_size=1,
+            _view(encoded), [prompt] * len(encoded), beam_size=1,
             max_length=max(2 * tokens, len(prompt) - 1 + tokens),  # it writes half of it at the most
             suppress_tokens=[tokenizer.eot], suppress_blank=False,
         )  # fmt: skip

@@ -43,7 +43,7 @@ class FasterWhisper(Engine[Recording, Heard]):
     def revision(cls) -> str:
         """The libraries' versions and that of the code around them."""
         try:
-            return f"{version('faster-whisper')}-{version('ctranslate2')}-2"
+            return f"{version('faster-whisper')}-{version('ctranslate2')}-3"
         except PackageNotFoundError:
             return "absent"
 

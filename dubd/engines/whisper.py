@@ -55,7 +55,7 @@ class Whisper(Engine[Recording, Heard]):
     def revision(cls) -> str:
         """The library's version and that of the code around it."""
         try:
-            return f"{version('openai-whisper')}-1"
+            return f"{version('openai-whisper')}-2"
         except PackageNotFoundError:
             return "absent"
 

@@ -57,8 +57,8 @@ class Decoder(Protocol):
     def languages(self, encoded: Any) -> list[tuple[str, float]]:
         """The likeliest language of each window, and its probability."""
 
-    def decode(self, encoded: Any, language: str, temperature: float, seed: int) -> list[Decoded]:
-        """All windows in one batch."""
+    def decode(self, encoded: Any, language: str, temperature: float, seeds: Sequence[int]) -> list[Decoded]:
+        """All windows in one batch; above temperature 0 each draws from its own seed, as far as the library can."""
 
     def align(self, encoded: Any, texts: Sequence[Sequence[int]], frames: Sequence[int], language: str) -> list[
         list[Timed]
@@ -137,10 +137,7 @@ def _recognised(
                     f"this is spoken in {found!r} ({probability:.2f}), not {language!r}: "
                     "change languages.source, or leave out detect"
                 )
-    heard: list[Decoded | None] = []
-    for index, one in enumerate(decoder.decode(encoded, language, 0.0, 0)):
-        window = group[index][1]
-        heard.append(_believed(one, decoder, lambda n=index: decoder.choose(encoded, [n]), language, window.seed))
+    heard = _heard(encoded, decoder, language, [window.seed for _, window in group])
     saying = {n: one for n, one in enumerate(heard) if one and _text(one, decoder)}
     if not saying:
         return
@@ -157,12 +154,21 @@ def _recognised(
             ]
 
 
-def _believed(first: Decoded, decoder: Decoder, chosen: Any, language: str, seed: int) -> Decoded | None:
-    """The first try that passes the gates, else the surest that does not repeat itself; None where nothing was said."""
-    tries = [first]
+def _heard(encoded: Any, decoder: Decoder, language: str, seeds: Sequence[int]) -> list[Decoded | None]:
+    """What each window says, or None: those that fail a gate are decoded again, together at each temperature."""
+    tries = [[one] for one in decoder.decode(encoded, language, 0.0, seeds)]
     for temperature in HOTTER:
-        if _fails(tries[-1]) and not _is_silence(tries[-1]):
-            tries += decoder.decode(chosen(), language, temperature, seed)
+        again = [n for n, made in enumerate(tries) if _fails(made[-1]) and not _is_silence(made[-1])]
+        if not again:
+            break
+        chosen = decoder.choose(encoded, again)
+        for n, one in zip(again, decoder.decode(chosen, language, temperature, [seeds[n] for n in again]), strict=True):
+            tries[n].append(one)
+    return [_believed(made) for made in tries]
+
+
+def _believed(tries: Sequence[Decoded]) -> Decoded | None:
+    """The first try that passes the gates, else the surest that does not repeat itself; None where nothing was said."""
     if _is_silence(tries[-1]):
         return None
     if not _fails(tries[-1]):

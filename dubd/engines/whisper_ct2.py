@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,14 +53,11 @@ def model(folder: Path, stage: str, device: str, precision: str) -> WhisperModel
         ) from error
 
 
-@dataclass(frozen=True, eq=False)
-class _Encoded:
-    mels: np.ndarray  # (windows, n_mels, 3000)
-    features: ctranslate2.StorageView
-
-
 class Ct2Decoder:
-    """`whisper_batch.Decoder` with a CTranslate2 model."""
+    """`whisper_batch.Decoder` with a CTranslate2 model. `encode` returns audio features, (windows, 1500, state).
+
+    They lie in the computer's memory, as faster-whisper has them for several cards: on a GPU they cannot be cut.
+    """
 
     def __init__(self, load: Callable[[], WhisperModel], folder: Path, *, beam: int) -> None:
         self._load = load
@@ -71,6 +67,7 @@ class Ct2Decoder:
         self.limit = self._model.max_length // 2
         tokenizer = self._tokenizer("en")
         self.eot, self.timestamp = tokenizer.eot, tokenizer.timestamp_begin
+        self._drew = False  # its generator is no longer fresh
         self.most = 0  # windows that were encoded at once so far
 
     def knows(self, language: str) -> bool:
@@ -78,18 +75,23 @@ class Ct2Decoder:
             return language == "en"
         return self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
 
-    def encode(self, windows: Sequence[Window]) -> _Encoded:
+    def encode(self, windows: Sequence[Window]) -> np.ndarray:
         frames = round(LONGEST * FRAMES)
         mels = [self._model.feature_extractor(window.samples, padding=0)[:, :frames] for window in windows]
-        return self._encoded(np.stack(mels).astype(np.float32))
+        self.most = max(self.most, len(mels))
+        view = ctranslate2.StorageView.from_array(np.stack(mels).astype(np.float32))
+        encoded = self._model.model.encode(view, to_cpu=True)
+        if encoded.dtype == ctranslate2.DataType.bfloat16:  # which numpy lacks
+            encoded = encoded.to(ctranslate2.DataType.float32)
+        return np.array(encoded)
 
-    def choose(self, encoded: _Encoded, which: Sequence[int]) -> _Encoded:
-        return self._encoded(encoded.mels[list(which)])  # what is encoded cannot be cut on a GPU
+    def choose(self, encoded: np.ndarray, which: Sequence[int]) -> np.ndarray:
+        return encoded[list(which)]
 
-    def languages(self, encoded: _Encoded) -> list[tuple[str, float]]:
+    def languages(self, encoded: np.ndarray) -> list[tuple[str, float]]:
         if not self._model.model.is_multilingual:
-            return [("en", 1.0)] * len(encoded.mels)
-        found = self._model.model.detect_language(encoded.features)
+            return [("en", 1.0)] * len(encoded)
+        found = self._model.model.detect_language(_view(encoded))
         if not all(found):
             raise ValueError(
                 f"{self._folder / 'config.json'} has no lang_ids, so that the model cannot detect a language: "
@@ -97,17 +99,18 @@ class Ct2Decoder:
             )
         return [(one[0][0][2:-2], float(one[0][1])) for one in found]
 
-    def decode(self, encoded: _Encoded, language: str, temperature: float, seed: int) -> list[Decoded]:
+    def decode(self, encoded: np.ndarray, language: str, temperature: float, seeds: Sequence[int]) -> list[Decoded]:
         tokenizer = self._tokenizer(language)
         prompt = list(tokenizer.sot_sequence)
         search: dict[str, Any] = {"beam_size": self._beam}
         if temperature > 0:
             if temperature == HOTTER[0]:
-                self._seeded(seed)
+                self._seeded(sum(seeds) & 0xFFFFFFFF)
+            self._drew = True
             search = {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": temperature}
         made = self._model.model.generate(
-            encoded.features,
-            [prompt] * len(encoded.mels),
+            _view(encoded),
+            [prompt] * len(encoded),
             max_length=2 * self.limit,  # the library writes half of it, leaving the other half to a text before
             return_scores=True,
             return_no_speech_prob=True,
@@ -125,10 +128,10 @@ class Ct2Decoder:
         return decoded
 
     def align(
-        self, encoded: _Encoded, texts: Sequence[Sequence[int]], frames: Sequence[int], language: str
+        self, encoded: np.ndarray, texts: Sequence[Sequence[int]], frames: Sequence[int], language: str
     ) -> list[list[Timed]]:
         found = self._model.find_alignment(
-            self._tokenizer(language), [list(text) for text in texts], encoded.features, list(frames)
+            self._tokenizer(language), [list(text) for text in texts], _view(encoded), list(frames)
         )
         return [
             [Timed(one["word"], float(one["start"]), float(one["end"]), float(one["probability"])) for one in words]
@@ -136,14 +139,17 @@ class Ct2Decoder:
         ]
 
     def _seeded(self, seed: int) -> None:
-        """CTranslate2 draws from a generator that each of its threads seeds once: only new threads begin anew."""
-        self._model.model.unload_model()  # so that there is never room taken for two
+        """CTranslate2 draws from a generator that each of its threads seeds as it first draws: only new threads, with a
+        model of their own, begin anew.
+        """
         ctranslate2.set_random_seed(seed)
-        self._model = self._load()
-
-    def _encoded(self, mels: np.ndarray) -> _Encoded:
-        self.most = max(self.most, len(mels))
-        return _Encoded(mels, self._model.encode(mels))
+        if self._drew:
+            self._model.model.unload_model()  # so that there is never room taken for two
+            self._model = self._load()
 
     def _tokenizer(self, language: str) -> Tokenizer:
         return Tokenizer(self._model.hf_tokenizer, self._model.model.is_multilingual, "transcribe", language)
+
+
+def _view(encoded: np.ndarray) -> ctranslate2.StorageView:
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(encoded))

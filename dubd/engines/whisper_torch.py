@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 import whisper
 from whisper.audio import N_FRAMES, log_mel_spectrogram
-from whisper.decoding import DecodingOptions, DecodingTask
+from whisper.decoding import DecodingOptions, DecodingTask, GreedyDecoder
 from whisper.model import LayerNorm, ModelDimensions, Whisper
 from whisper.timing import find_alignment
 from whisper.tokenizer import get_tokenizer
@@ -87,11 +87,13 @@ class TorchDecoder:
         _, probabilities = self._model.detect_language(encoded)
         return [max(one.items(), key=lambda pair: pair[1]) for one in probabilities]
 
-    def decode(self, encoded: torch.Tensor, language: str, temperature: float, seed: int) -> list[Decoded]:
-        torch.manual_seed(seed)  # greedy and beam search draw nothing
+    def decode(self, encoded: torch.Tensor, language: str, temperature: float, seeds: Sequence[int]) -> list[Decoded]:
         beam = self._beam if temperature == 0 and self._beam > 1 else None
         options = DecodingOptions(language=language, temperature=temperature, beam_size=beam, fp16=self._half)
-        made = _BatchTask(self._model, options).run(encoded)
+        task = _BatchTask(self._model, options)
+        if temperature > 0:
+            task.decoder = _Drawn(temperature, self.eot, seeds, task.sample_len)
+        made = task.run(encoded)
         return [Decoded(tuple(one.tokens), one.text, float(one.avg_logprob), float(one.no_speech_prob)) for one in made]
 
     def align(
@@ -124,6 +126,33 @@ class _BatchTask(DecodingTask):
 
     def _detect_language(self, audio_features: torch.Tensor, tokens: torch.Tensor) -> tuple[list[str | None], None]:  # noqa: ARG002
         return [self.options.language] * len(tokens), None
+
+
+class _Drawn(GreedyDecoder):
+    """Draws each window's tokens by its own seed: what a window says does not depend on those beside it."""
+
+    def __init__(self, temperature: float, eot: int, seeds: Sequence[int], steps: int) -> None:
+        super().__init__(temperature, eot)
+        # On the CPU, so that every device draws the same.
+        drawn = [
+            torch.rand(steps, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds
+        ]
+        self._drawn = torch.stack(drawn, dim=1)  # (steps, windows), in [0, 1)
+        self._step = 0
+
+    def update(
+        self, tokens: torch.Tensor, logits: torch.Tensor, sum_logprobs: torch.Tensor
+    ) -> tuple[torch.Tensor, bool]:
+        """As the library's, but for how a token is drawn: by the inverse of the distribution's sum."""
+        upto = (logits.double() / self.temperature).softmax(dim=-1).cumsum(dim=-1)
+        drawn = self._drawn[self._step].to(logits.device)[:, None] * upto[:, -1:]
+        self._step += 1
+        chosen = torch.searchsorted(upto, drawn, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        ended = tokens[:, -1] == self.eot
+        rows = torch.arange(len(chosen), device=logits.device)
+        sum_logprobs += logits.float().log_softmax(dim=-1)[rows, chosen] * ~ended
+        tokens = torch.cat([tokens, torch.where(ended, self.eot, chosen)[:, None]], dim=-1)
+        return tokens, bool((tokens[:, -1] == self.eot).all())
 
 
 class _Encoded:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,8 +72,8 @@ def test_drawing_at_random_gives_the_same_again_whatever_came_before(converted: 
     encoded = decoder.encode(windows(recording()))
 
     def drawn(seed: int) -> list[float]:
-        cold = decoder.decode(encoded, "kn", HOTTER[0], seed)
-        return [one.sure for one in [*cold, *decoder.decode(encoded, "kn", 4.0, seed)]]
+        cold = decoder.decode(encoded, "kn", HOTTER[0], [seed])
+        return [one.sure for one in [*cold, *decoder.decode(encoded, "kn", 4.0, [seed])]]
 
     first, other = drawn(1), drawn(2)
     assert drawn(1) == first != other
@@ -85,8 +86,40 @@ def test_a_text_without_an_end_is_cut_where_whisper_cuts_it(tmp_path: Path) -> N
     endless = tiny_whisper.make(tmp_path, said=((0.5, 9.0, "no " * 300),))
     folder = tiny_whisper.converted(endless, tmp_path / "converted")
     decoder = Ct2Decoder(lambda: model(folder, "transcribe", "cpu", "fp32"), folder, beam=1)
-    (decoded,) = decoder.decode(decoder.encode(windows(recording())), "kn", 0.0, 0)
+    (decoded,) = decoder.decode(decoder.encode(windows(recording())), "kn", 0.0, [0])
     assert len(decoded.tokens) == decoder.limit == 224
+
+
+def test_windows_that_fail_are_encoded_once_and_the_model_is_loaded_anew_once_for_all_of_them(converted: Path) -> None:
+    from dubd.engines.whisper_batch import recognise
+    from dubd.engines.whisper_ct2 import Ct2Decoder, model
+
+    loads, encoded = [], []
+
+    def load() -> Any:
+        made = model(converted, "transcribe", "cpu", "fp32")
+        loads.append(made)
+        real = made.model
+
+        class Noting:
+            """The real model; notes how many windows each call encodes, alone or in a decoder's call."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(real, name)
+
+            def encode(self, features: Any, **how: Any) -> Any:
+                encoded.append(features.shape[0])
+                return real.encode(features, **how)
+
+        made.model = Noting()
+        return made
+
+    decoder = Ct2Decoder(load, converted, beam=1)
+    loops = [recording(BRIGHT), recording(BRIGHT, seconds=12), recording()]
+    first = recognise(loops, decoder, "faster-whisper", 8)
+    assert len(loads) == 1 and encoded == [3]
+    assert recognise(loops, decoder, "faster-whisper", 8) == first
+    assert len(loads) == 2 and encoded == [3, 3]
 
 
 def test_what_it_holds_is_told_for_a_gpu_only(converted: Path) -> None:

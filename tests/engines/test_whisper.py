@@ -41,9 +41,9 @@ class Counting(TorchDecoder):
         super().__init__(*of, **kinds)
         self.calls: list[tuple[int, float]] = []
 
-    def decode(self, encoded: torch.Tensor, language: str, temperature: float, seed: int) -> list[Decoded]:
+    def decode(self, encoded: torch.Tensor, language: str, temperature: float, seeds: Sequence[int]) -> list[Decoded]:
         self.calls.append((len(encoded), temperature))
-        return super().decode(encoded, language, temperature, seed)
+        return super().decode(encoded, language, temperature, seeds)
 
 
 def recording(
@@ -126,18 +126,37 @@ def test_recordings_of_up_to_thirty_seconds_are_decoded_in_one_call(counting: Co
 
 
 def test_only_what_fails_a_gate_is_decoded_again(counting: Counting) -> None:
-    first, loop, last = recognise([recording(), recording(BRIGHT), recording()], counting, "whisper", 8)
+    loops = [recording(BRIGHT), recording(BRIGHT, seconds=12)]
+    first, loop, last, other = recognise([recording(), loops[0], recording(), loops[1]], counting, "whisper", 8)
     assert texts(first) == texts(last) == " ".join(KANNADA)
-    assert counting.calls[0] == (3, 0.0)
-    assert counting.calls[1:] == [(1, heat) for heat in (0.2, 0.4, 0.6, 0.8, 1.0)][: len(counting.calls) - 1]
-    assert len(counting.calls) > 1 and texts(loop) == ""
+    assert counting.calls == [(4, 0.0), *((2, heat) for heat in (0.2, 0.4, 0.6, 0.8, 1.0))], "together, and not alone"
+    assert texts(loop) == texts(other) == ""
 
 
 def test_drawing_at_random_gives_the_same_again_whatever_came_before(counting: Counting) -> None:
     dark, bright = counting.encode(windows(recording())), counting.encode(windows(recording(BRIGHT)))
-    first = counting.decode(bright, "kn", 5.0, 7)
-    counting.decode(dark, "kn", 5.0, 3)
-    assert counting.decode(bright, "kn", 5.0, 7) == first != counting.decode(bright, "kn", 5.0, 8)
+    first = counting.decode(bright, "kn", 5.0, [7])
+    counting.decode(dark, "kn", 5.0, [3])
+    assert counting.decode(bright, "kn", 5.0, [7]) == first != counting.decode(bright, "kn", 5.0, [8])
+
+
+def test_what_is_drawn_for_a_window_does_not_depend_on_those_beside_it(counting: Counting) -> None:
+    encoded = counting.encode([*windows(recording()), *windows(recording(BRIGHT))])
+    together = counting.decode(encoded, "kn", 4.0, [7, 8])
+    for n, seed in enumerate((7, 8)):
+        (alone,) = counting.decode(encoded[[n]], "kn", 4.0, [seed])
+        assert alone.tokens == together[n].tokens and alone.sure == pytest.approx(together[n].sure, abs=1e-4)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    from dubd.engines.whisper_torch import _Drawn
+
+    likely = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    draw = _Drawn(0.5, 9, range(4000), 1)
+    tokens, _ = draw.update(torch.zeros(4000, 1, dtype=torch.long), likely.log().repeat(4000, 1), torch.zeros(4000))
+    wanted = likely.square() / likely.square().sum()  # at half the temperature
+    assert tokens[:, 1].bincount(minlength=4) / 4000 == pytest.approx(wanted.tolist(), abs=0.03)
+    assert not (tokens[:, 1] == 1).any()
 
 
 def test_beam_search_takes_a_batch_too(made: Path) -> None:
