@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -24,7 +25,7 @@ class DubdError(Exception):
     """A fault that a person can act on.
 
     `reason` says what is wrong, `file` and `stage` where, `remedy` what to do about it. `also` are further faults
-    of the same thing: a rule file may have several.
+    of the same thing: a rule file may have several. `absent` are files that mend it by coming.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class DubdError(Exception):
         remedy: str = "",
         exit: Exit = Exit.FAILED,
         also: Sequence[DubdError] = (),
+        absent: Sequence[Path] = (),
     ) -> None:
         self.reason = reason
         self.file = None if file is None else str(file)
@@ -43,6 +45,7 @@ class DubdError(Exception):
         self.remedy = remedy
         self.exit = exit
         self.also = tuple(also)
+        self.absent = tuple(absent)
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -141,6 +141,11 @@ class Engine(ABC, Generic[Item, Made]):
         return ()
 
     @classmethod
+    def lacks(cls, params: Any) -> tuple[str, str] | None:  # noqa: ARG003  (for engines to answer)
+        """What of the user's own it lacks, and what to do about it, where it can say more than a path; else None."""
+        return None
+
+    @classmethod
     def helpers(cls, params: Any) -> tuple[str, ...]:  # noqa: ARG003  (for engines to answer)
         """Engines of its own stage, by name, that it may run with these `Params`: their revisions are in its key."""
         return ()

@@ -80,6 +80,11 @@ class External(Engine[Shot, Made]):
         return (*own, *other.models(other.Params()))
 
     @classmethod
+    def lacks(cls, params: ExternalParams) -> tuple[str, str] | None:
+        lack = external_params.lacks(params)
+        return (lack, f"{cls.page} tells how it is set up") if lack else None
+
+    @classmethod
     def helpers(cls, params: ExternalParams) -> tuple[str, ...]:
         return () if params.fallback == "none" else (params.fallback,)
 
@@ -92,8 +97,8 @@ class External(Engine[Shot, Made]):
         """Look whether the program can run. Errors: DubdError that names what is lacking and the page that tells."""
         self.params, self.device = params, device
         self._instead: Engine[Shot, Made] | None = None
-        if lack := external_params.lacks(params):
-            raise self._unready(lack)
+        if lack := self.lacks(params):
+            raise DubdError(lack[0], stage=self.stage, remedy=lack[1])
         words = external_params.values(params, device)
         self.environ = external_run.environment(params.python, {})
         if params.check:

@@ -44,11 +44,13 @@ class _Check:
         self.ready, self.beside = ready, beside
         self.faults: list[DubdError] = []
 
-    def fault(self, where: Where, reason: str, remedy: str = "", *, key: bool = False) -> None:
+    def fault(
+        self, where: Where, reason: str, remedy: str = "", *, key: bool = False, absent: Sequence[Path] = ()
+    ) -> None:
         line = self.marked.line(where, key=key)
         stage = str(where[1]) if len(where) > 1 and where[0] == "stages" else None
         file = f"{self.marked.path}:{line}"
-        self.faults.append(DubdError(reason, file=file, stage=stage, remedy=remedy, exit=Exit.RULE))
+        self.faults.append(DubdError(reason, file=file, stage=stage, remedy=remedy, exit=Exit.RULE, absent=absent))
 
     def rule(self) -> Rule | None:
         data = self.marked.data
@@ -149,11 +151,14 @@ class _Check:
         self, stage: str, params: dict[str, Any], engine: type[Engine[Any, Any]], models: Sequence[Needed]
     ) -> None:
         """A model of one's own that is not there can only be a slip; a published one is waited for."""
-        for path in [model.path for model in models if self.ready and isinstance(model, Own)]:
-            if not path.exists():
-                key = next((name for name in engine.model_params if params.get(name) == str(path)), None)
-                where = ("stages", stage, key) if key else ("stages", stage)
-                self.fault(where, f"no model at {path}", "paths are relative to the rule file")
+        own = [model.path for model in models if self.ready and isinstance(model, Own)]
+        absent = [path for path in own if not path.exists()]
+        told = engine.lacks(engine.Params(**params)) if absent else None
+        for path in absent[: 1 if told else None]:
+            key = next((name for name in engine.model_params if path.is_relative_to(str(params.get(name)))), None)
+            where = ("stages", stage, key) if key else ("stages", stage)
+            reason, remedy = told or (f"no model at {path}", "paths are relative to the rule file")
+            self.fault(where, reason, remedy, absent=absent if told else [path])
 
     def glossary(self, stage: str, given: object) -> object:
         where = ("stages", stage, "glossary")

@@ -79,11 +79,13 @@ class Daemon:
         self._took = 0.0  # s that the last look took
         self._failures = Failures(folders.inbox, now)
         self.settle = settle_time(folders.inbox) if settle is None else settle
-        self._taking = Taking(folders, self.settle, self._failures, tell, lambda: self._room.admits(folders.workspace))
+        self._waits = Waits(now)
+        self._taking = Taking(
+            folders, self.settle, self._failures, self._waits, tell, lambda: self._room.admits(folders.workspace)
+        )
         self._known: dict[Path, Signature] = {}  # a video as its last build left it
         self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
-        self._waits = Waits(now)
         self._done: set[Path] = set()  # told to be built or up to date
 
     def stop(self) -> None:
@@ -144,8 +146,8 @@ class Daemon:
 
     def step(self, timeout: float = 1.0) -> None:
         """One turn, which waits for news up to `timeout` seconds."""
-        for folder in self._waits.arrived():
-            self._known.pop(folder, None)
+        for path in self._waits.arrived():  # a video's models, or what a refused drop's rule lacked
+            self._again(path)
             self._wake.set()
         if self._watch.moved:
             self._wake.set()

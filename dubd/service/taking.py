@@ -17,6 +17,7 @@ from dubd.service.fault import fault_of
 from dubd.service.inbox import VIDEO, Inbox, subtitles_beside
 from dubd.service.news import News
 from dubd.service.signature import signature
+from dubd.service.waits import Waits
 
 BUSY = 5.0  # s after which what only has to wait is tried again: another process, an input that changed, room
 DISK = 60.0  # s after which what the disk failed is tried again
@@ -31,6 +32,7 @@ class Taking:
         folders: Folders,
         settle: float,
         failures: Failures,
+        waits: Waits,
         tell: Callable[[News], None],
         admits: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -40,6 +42,7 @@ class Taking:
         self._rules = Rules(folders.rules)
         self._rule_files = signature(folders.rules)
         self._failures = failures
+        self._waits = waits
         self._tell = tell
         self._admits = admits
         self._aliases = Aliases(folders.workspace, folders.inbox)
@@ -114,8 +117,11 @@ class Taking:
             video = Video.claim(path, rule, self._folders, subtitles_beside(path), known=folder)
         except Exception as error:  # whatever it is, the other drops are none the worse
             if os.path.lexists(path):  # else it went before it was taken, and nobody misses it
-                self._refuse(path, fault_of(error, path))
+                fault = fault_of(error, path)
+                self._waits.look_for(path, [absent for each in fault.each() for absent in each.absent])
+                self._refuse(path, fault)
             return None
+        self._waits.forget(path)
         self._mended(path)
         self._failures.forget(video.folder)
         if known:

@@ -1,4 +1,4 @@
-"""Which videos wait for which models, when one of these is here, and what a person was told of it."""
+"""Which videos and drops wait for which models, when one of these is here, and what a person was told of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dubd.graph.needed import Lack, lacking
-from dubd.models.model import Needed
+from dubd.models.model import Needed, Own
 
 _EVERY = 2.0  # s between looks: a look is one stat a file
 
@@ -28,6 +28,12 @@ class Waits:
         else:
             self.forget(folder)
 
+    def look_for(self, drop: Path, absent: Sequence[Path]) -> None:
+        """The drop was refused for want of these files of the operator's; none: for another reason."""
+        self._lacks.pop(drop, None)
+        if absent:
+            self._lacks[drop] = tuple(Own(path) for path in absent)
+
     def forget(self, folder: Path) -> None:
         """The video is gone, or waits no more: whatever it waits for one day is told anew."""
         self._lacks.pop(folder, None)
@@ -41,7 +47,7 @@ class Waits:
         return fresh
 
     def arrived(self) -> list[Path]:
-        """The videos of which a model is here now that was not: each is named once."""
+        """The videos and drops of which a model or file is here now that was not: each is named once."""
         if not self._lacks or self._now() - self._looked < _EVERY:
             return []
         self._looked = self._now()

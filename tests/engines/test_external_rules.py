@@ -118,6 +118,17 @@ def test_a_rule_without_the_checkout_is_told_so(tmp_path: Path) -> None:
     assert "begin it with /, ./, ../ or ~" in faults(tmp_path, "{engine: videoretalking, repo: checkout}")
 
 
+def test_a_checkout_that_lacks_files_is_told_by_the_rule_as_by_a_run(tmp_path: Path) -> None:
+    repo = checkouts.checkout(tmp_path / "repo")
+    for name in ("DNet.pt", "LNet.pth"):
+        (repo / "checkpoints" / name).unlink()
+    said = faults(tmp_path, "{engine: videoretalking, repo: ./repo}")
+    assert said.endswith(
+        f"odd.yaml:3: lipsync: the checkout {repo} lacks checkpoints/DNet.pt, checkpoints/LNet.pth; "
+        "docs/videoretalking.md tells how it is set up"
+    ), said
+
+
 def test_paths_are_relative_to_the_rule_file_and_any_python_will_do(tmp_path: Path) -> None:
     old = tmp_path / "env" / "bin" / "python"
     old.parent.mkdir(parents=True)

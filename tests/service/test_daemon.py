@@ -16,6 +16,7 @@ from dubd.schedule.ticket import Ticket
 from dubd.service.daemon import Daemon
 from dubd.service.news import News
 from dubd.service.standing import standing
+from tests.engines import checkouts
 from tests.graph.stand import Desk
 
 
@@ -281,3 +282,23 @@ def test_every_fault_of_a_rule_is_told_once(watch: Watch) -> None:
     assert [str(DubdError.from_json(fault)) for fault in (drop["error"], *drop["also"])] == said
     watch.look()
     assert len(watch.told("refused")) == 1
+
+
+def test_a_drop_that_is_refused_for_want_of_a_checkpoint_starts_by_itself_when_that_comes(
+    watch: Watch, tmp_path: Path
+) -> None:
+    repo = checkouts.checkout(tmp_path / "checkout")
+    checkpoint = repo / "checkpoints" / "DNet.pt"
+    checkpoint.rename(tmp_path / "DNet.pt")
+    rule = f"languages: {{source: en, target: es}}\nstages: {{lipsync: {{engine: videoretalking, repo: {repo}}}}}\n"
+    (watch.desk.folders.rules / "lite.yaml").write_text(rule + "default: true\n", encoding="utf-8")
+    watch.until(lambda: bool(watch.told("refused")))
+    for _ in range(5):
+        watch.look()
+    (refused,) = watch.told("refused")
+    assert f"the checkout {repo} lacks checkpoints/DNet.pt; docs/videoretalking.md tells how" in str(refused.error)
+    assert watch.told("built") == []
+
+    (tmp_path / "DNet.pt").rename(checkpoint)
+
+    watch.until(lambda: bool(watch.told("built")))
