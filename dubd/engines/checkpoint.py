@@ -34,7 +34,11 @@ def read(path: Path, stage: str) -> Any:
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
-        raise DubdError("no checkpoint there", file=path, stage=stage, remedy="dubd models pull") from error
+        remedy = "dubd models pull, or mend the path in the rule"
+        raise DubdError("no checkpoint there", file=path, stage=stage, remedy=remedy) from error
+    except IsADirectoryError as error:
+        remedy = "name the checkpoint's own file, a .pt or .pth"
+        raise DubdError("a folder, and no checkpoint", file=path, stage=stage, remedy=remedy) from error
     except OSError as error:
         raise DubdError(error.strerror or str(error), file=path, stage=stage, remedy="name a file to read") from error
     try:

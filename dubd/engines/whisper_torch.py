@@ -28,6 +28,8 @@ def model(path: Path, stage: str, device: str, *, half: bool, published: str | N
     Errors: DubdError where the file is none. Read once, without whisper.load_model: that wants it hashed or trusted,
     and keeps the weights in fp32 on a GPU too, casting them anew at every step.
     """
+    if path.is_dir():
+        raise DubdError(f"a folder{_layout(path)}, where a .pt file is wanted", file=path, stage=stage, remedy=_REMEDY)
     read = checkpoint.read(path, stage)
     try:
         made = Whisper(ModelDimensions(**read["dims"]))
@@ -46,6 +48,12 @@ def model(path: Path, stage: str, device: str, *, half: bool, published: str | N
             if isinstance(module, LayerNorm):  # whisper's own computes in fp32
                 module.float()
     return made.to(device).eval()
+
+
+def _layout(folder: Path) -> str:
+    if (folder / "model.bin").is_file():
+        return " as faster-whisper has them"
+    return " as transformers has them" if (folder / "config.json").is_file() else ""
 
 
 def _recognised(read: Any) -> str:

@@ -26,8 +26,12 @@ def place(needed: Needed) -> Path:
 
 
 def file(needed: Needed, path: str) -> Path:
-    """One file of a model; a user's own model of one file is that file, whatever its name."""
-    return found if (found := place(needed)).is_file() else found / path
+    """One file of a model; a user's own model of one file is that file, whatever its name.
+
+    The user's own path also where nothing is there, or a folder without that file: what is told of it names no other.
+    """
+    inside = (found := place(needed)) / path
+    return found if isinstance(needed, Own) and not inside.exists() else inside
 
 
 def lacking(needed: Needed) -> tuple[File, ...]:

@@ -144,8 +144,8 @@ def test_noise_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.pth").write_bytes(bytes(range(256)) * 40)
 
     assert "not a whole PyTorch checkpoint" in refusal(tmp_path / "noise.pth").reason
-    assert "directory" in refusal(tmp_path).reason
-    assert refusal(tmp_path / "nothing.pth").remedy == "dubd models pull"
+    assert "a folder, and no checkpoint" in refusal(tmp_path).reason
+    assert "dubd models pull" in refusal(tmp_path / "nothing.pth").remedy
 
 
 def test_prefixes_of_training_on_several_cards_are_taken_off() -> None:

@@ -231,6 +231,12 @@ def test_a_checkpoint_that_is_none_is_refused_in_one_line(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_path_at_which_nothing_is_is_told_as_the_rule_has_it(tmp_path: Path) -> None:
+    with pytest.raises(DubdError) as raised:
+        CodeFormer().load("cpu", CodeFormerParams(model=str(tmp_path / "mine")))
+    assert raised.value.file == str(tmp_path / "mine") and "no checkpoint there" in raised.value.reason
+
+
 def test_a_precision_that_overflows_is_refused(tmp_path: Path) -> None:
     engine = CodeFormer()
     engine.precision = "fp16"

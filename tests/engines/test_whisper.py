@@ -242,6 +242,17 @@ def _narrow(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("holds", "said"),
+    [("other.bin", "a folder, where"), ("model.bin", "as faster-whisper has"), ("config.json", "as transformers has")],
+)
+def test_a_folder_is_told_that_a_pt_file_is_wanted(tmp_path: Path, holds: str, said: str) -> None:
+    (tmp_path / holds).touch()
+    with pytest.raises(DubdError, match=rf"{tmp_path}: transcribe: a folder.*, where a \.pt file is wanted") as caught:
+        Whisper().load("cpu", WhisperParams(str(tmp_path)))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("spoil", "said"),
     [(_whole, "one of transformers"), (_cut, "not a whole"), (_trap, "wants to run"), (_narrow, "broken Whisper")],
 )

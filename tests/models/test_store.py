@@ -68,7 +68,10 @@ def test_a_model_of_ones_own_is_known_by_its_content_wherever_it_lies(tmp_path: 
 def test_a_file_of_ones_own_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "mine.bin").touch()
     assert store.file(Own(tmp_path / "mine.bin"), "wav2lip.pth") == tmp_path / "mine.bin"
+    assert store.file(Own(tmp_path), "wav2lip.pth") == tmp_path, "a folder without it: it is told as the rule has it"
+    (tmp_path / "wav2lip.pth").touch()
     assert store.file(Own(tmp_path), "wav2lip.pth") == tmp_path / "wav2lip.pth"
+    assert store.file(Own(tmp_path / "gone.bin"), "wav2lip.pth") == tmp_path / "gone.bin"
 
 
 def test_a_misspelt_model_is_answered_with_the_nearest_name() -> None:
