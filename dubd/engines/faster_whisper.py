@@ -1,4 +1,4 @@
-"""Recognise speech in 99 languages with Whisper in CTranslate2 (faster-whisper): the same words, sooner."""
+"""Recognise speech in 99 languages with Whisper in CTranslate2 (faster-whisper): the same model, sooner."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Whisper(Engine[Recording, Heard]):
 
     name = "whisper"
     stage = "transcribe"
-    summary = "OpenAI Whisper, 99 languages; the reference, faster-whisper gives the same sooner"
+    summary = "OpenAI Whisper, 99 languages; the reference, faster-whisper is sooner done"
     licence = "MIT (code and models)"
     Params = WhisperParams
     model_params = ("model",)
