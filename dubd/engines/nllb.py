@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 _LICENCE: Final = "CC-BY-NC-4.0"
 _BYTES: Final = {"fp32": 4, "fp16": 2, "bf16": 2}
 _VOCABULARY: Final = 256_206
-_TOKENS: Final = 128  # of a long sentence, on either side: what the cache is reckoned for
+_TOKENS: Final = 64  # of a long sentence: what is declared for each; of longer ones fewer go at once
+_LONGER: Final = 3  # times as many tokens as the source, and then some: no translation is longer
+_SOME: Final = 20
 _SCORING: Final = 256  # MiB for going over the candidates once more (nllb_model.SCORED rows of the vocabulary)
 
 
@@ -99,6 +103,7 @@ class Nllb(Engine[Sentence, Translation]):
         self._params = Search()
         self._translator: Translator | None = None
         self._fixed = 0.0
+        self._of: Callable[[int], float] = float  # MiB of a sentence of so many tokens
 
     @classmethod
     def revision(cls) -> str:
@@ -123,15 +128,10 @@ class Nllb(Engine[Sentence, Translation]):
 
     @classmethod
     def vram(cls, params: Search, precision: str | None) -> Vram:
-        """Weights, and for each sentence: beams x (key and value caches, and a row of the vocabulary's logits).
-
-        Both caches (own tokens and source) are held twice while beams change places; log-probabilities are fp32.
-        """
-        size = _BYTES.get(precision or "fp16", 2)
-        weights, layers, width = _shape(cls.models(params)[0])
-        cache = 2 * layers * width * (2 * _TOKENS) * size * 2
-        logits = _VOCABULARY * (size + 8)
-        return Vram(model=weights * size // 2**20 + _SCORING, per_item=params.beams * (cache + logits) // 2**20 + 1)
+        """Weights, and for each sentence what one of _TOKENS tokens takes."""
+        size, shape = _BYTES.get(precision or "fp16", 2), _shape(cls.models(params)[0])
+        per_item = math.ceil(_sentence(shape, params.beams, size, _TOKENS))
+        return Vram(model=shape[0] * size // 2**20 + _SCORING, per_item=per_item)
 
     def load(self, device: str, params: Search) -> None:
         """Errors: DubdError where the folder is no whole NLLB, or the precision none that it can do."""
@@ -146,6 +146,7 @@ class Nllb(Engine[Sentence, Translation]):
         self._translator = Translator(store.place(self.models(params)[0]), device, precision)
         needed = self.vram(params, precision)
         self._fixed = needed.model + needed.context
+        self._of = partial(_sentence, _shape(self.models(params)[0]), params.beams, _BYTES[precision])
 
     def run(self, batch: Sequence[Sentence]) -> list[Translation | Exception]:
         made: list[Translation | Exception] = [ValueError("not translated")] * len(batch)
@@ -166,12 +167,30 @@ class Nllb(Engine[Sentence, Translation]):
 
     def _ask(self, texts: Sequence[str], source: str, target: str, best: int) -> list[list[Rendering]]:
         assert self._translator is not None, "load comes first"
-        per_item = self.vram(self._params, self.precision).per_item
         codes = [flores(code) for code in (source, target)]
         if None in codes:
             raise ValueError(self.refuses(source, target))
-        batch = self.room.items(per_item, self._fixed)
-        return self._translator.translate(texts, str(codes[0]), str(codes[1]), self._params.beams, best, batch)
+
+        def at_once(tokens: int) -> int:
+            return self.room.items(self._of(tokens), self._fixed)
+
+        return self._translator.translate(texts, str(codes[0]), str(codes[1]), self._params.beams, best, at_once)
+
+
+def longest(tokens: int) -> int:
+    """The most tokens that a translation of so many may have."""
+    return _LONGER * tokens + _SOME
+
+
+def _sentence(shape: tuple[int, int, int], beams: int, size: int, tokens: int) -> float:
+    """MiB of a sentence of so many tokens: beams x (key and value caches, and a row of the vocabulary's logits).
+
+    Both caches (source and own tokens, as many as there may be) are held twice while beams change places;
+    log-probabilities are fp32.
+    """
+    _, layers, width = shape
+    cache = 2 * layers * width * (tokens + longest(tokens)) * size * 2
+    return beams * (cache + _VOCABULARY * (size + 8)) / 2**20
 
 
 def _shape(model: Needed) -> tuple[int, int, int]:

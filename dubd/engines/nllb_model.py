@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, NllbTokenizer, Nl
 from transformers.utils import logging
 
 from dubd.engines import checkpoint
+from dubd.engines.nllb import longest
 from dubd.engines.nllb_route import Rendering
 from dubd.engines.sentences import halves, joined
 from dubd.errors import DubdError
@@ -20,8 +21,6 @@ from dubd.errors import DubdError
 SCORED: Final = 64  # tokens whose probabilities over the whole vocabulary are in memory at once
 _STAGE: Final = "translate"
 _LONGEST: Final = 400  # tokens of a sentence; NLLB was trained on up to 512
-_LONGER: Final = 3  # times as many tokens as the source, and then some: no translation is longer
-_SOME: Final = 20
 _REPEATS: Final = 4  # times in a row that no translation says the same thing
 _AGAIN: Final = {"repetition_penalty": 1.3, "no_repeat_ngram_size": 4}
 _DTYPES: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -46,11 +45,12 @@ class Translator:
             raise _refused(folder, "tokenizer and weights are of two models", "get all of its files from one place")
 
     def translate(
-        self, texts: Sequence[str], source: str, target: str, beams: int, best: int, batch: int
+        self, texts: Sequence[str], source: str, target: str, beams: int, best: int, at_once: Callable[[int], int]
     ) -> list[list[Rendering]]:
         """Up to `best` different renderings of each text, best first; `source` and `target` are FLORES codes.
 
-        Texts are taken in the order of their length, `batch` at a time, so that little is padded. Padding is masked:
+        Texts are taken in the order of their length, so that little is padded; `at_once` tells how many of them may go
+        together where the longest has so many tokens. Padding is masked:
         what a text becomes depends on the others only by rounding (1e-6 in fp32), which may swap near-equal renderings.
         Errors: ValueError where the model has no such language.
         """
@@ -61,12 +61,13 @@ class Translator:
         made: dict[int, list[Rendering]] = {}
         for index, text in enumerate(texts):
             if len(ids[index]) > _LONGEST and all(parts := halves(text)):
-                done = self.translate(parts, source, target, beams, 1, batch)
+                done = self.translate(parts, source, target, beams, 1, at_once)
                 score = sum(one[0].score for one in done) / len(done)
                 made[index] = [Rendering(joined([one[0].text for one in done], target), score)]
         order = sorted((n for n in range(len(texts)) if n not in made), key=lambda n: (-len(ids[n]), texts[n]))
-        for at in range(0, len(order), batch):
-            some = order[at : at + batch]
+        while order:
+            most = at_once(len(ids[order[0]]))
+            some, order = order[:most], order[most:]
             found = self._batch([ids[n] for n in some], target, beams, best, {})
             looped = [n for n, one in enumerate(found) if not one]
             if looped:
@@ -92,7 +93,7 @@ class Translator:
             forced_bos_token_id=self._id(target),
             num_beams=beams,
             num_return_sequences=count,
-            max_new_tokens=_LONGER * max(map(len, ids)) + _SOME,
+            max_new_tokens=longest(max(map(len, ids))),
             max_length=None,
             do_sample=False,
             **more,
@@ -182,7 +183,7 @@ def circle(tokens: Sequence[int], source: Sequence[int]) -> int | None:
     The same 1 to 12 tokens four times in a row, unless the source says something over and over too. As many tokens as
     `generate` is allowed for the source alone (one of them is the language) are too many: it came to no end.
     """
-    most = _LONGER * len(source) + _SOME - 1
+    most = longest(len(source)) - 1
     if _first_circle(source) is None and (found := _first_circle(tokens)) is not None:
         return found
     return most if len(tokens) >= most else None

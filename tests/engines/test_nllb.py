@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dubd.engines import nllb
 from dubd.engines.contract import Room, Sentence, Translation
 from dubd.engines.nllb import Nllb, Search
 from dubd.errors import DubdError
@@ -110,6 +111,23 @@ def watched(engine: Nllb, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
     monkeypatch.setattr(engine._translator._model, "generate", counted)
     return seen
+
+
+def test_a_batch_of_long_sentences_keeps_within_the_lease_as_one_of_short_ones_does(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_true_size = (0, 24, 1024)
+    monkeypatch.setattr(nllb, "_shape", lambda _: of_true_size)
+    engine = loaded(model)
+    need = Nllb.vram(Search(model=str(model)), "fp32")
+    engine.room = Room(mib=need.at(2), batch=8)
+    seen = watched(engine, monkeypatch)
+    long = " ".join(["greetings"] * 14)
+    said(engine, *(english(f"{long} {n}") for n in range(2)), *(english(f"Good {n}") for n in range(6)))
+    assert max(seen[0]) > 80 and len(seen[0]) == 1 and max(map(len, seen)) > 2, seen
+    for batch in seen:
+        taken = len(batch) * nllb._sentence(of_true_size, 4, 4, max(batch))
+        assert need.model + need.context + taken <= need.at(2)
 
 
 def test_no_batch_is_larger_than_the_room_and_none_mixes_long_with_short(
@@ -271,7 +289,7 @@ def test_a_language_that_the_tokenizer_lacks_is_refused(model: Path) -> None:
     engine = loaded(model)
     assert engine._translator is not None
     with pytest.raises(ValueError, match="tiny has no language xyz_Latn"):
-        engine._translator.translate(["Hi."], "eng_Latn", "xyz_Latn", 1, 1, 1)
+        engine._translator.translate(["Hi."], "eng_Latn", "xyz_Latn", 1, 1, lambda _: 1)
 
 
 def test_a_model_may_be_named_as_its_publisher_does() -> None:
