@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dubd.engines import external_changed, external_exchange, external_params, external_run, registry
+from dubd.engines import external_changed, external_exchange, external_folder, external_params, external_run, registry
 from dubd.engines.contract import Engine, Shot, Vram
 from dubd.engines.external_changed import Region
 from dubd.engines.external_exchange import Returned, Unusable
@@ -37,7 +35,6 @@ log = logging.getLogger("dubd.external")
 Made = dict[str, Any]
 
 _CHECK = 300.0  # seconds: the first import of PyTorch from a cold disk takes minutes
-_PLAIN = re.compile(r"[A-Za-z0-9_/-]+")  # programs hand paths to a shell, and look for a dot in them
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,12 @@ class External(Engine[Shot, Made]):
         self._instead: Engine[Shot, Made] | None = None
         if lack := self.lacks(params):
             raise DubdError(lack[0], stage=self.stage, remedy=lack[1])
+        external_folder.sweep()
         words = external_params.values(params, device)
         self.environ = external_run.environment(params.python, {})
         if params.check:
             argv = [params.python, *(external_params.filled(text, words) for text in params.check)]
-            with self._folder() as folder:
+            with external_folder.folder() as folder:
                 ended = external_run.run(
                     argv, cwd=Path(params.repo), env=self.environ, log=folder / "check.log", seconds=_CHECK
                 )
@@ -116,7 +114,7 @@ class External(Engine[Shot, Made]):
         made: list[Made | Exception] = []
         for shot in batch:
             try:
-                with self._folder() as folder:
+                with external_folder.folder() as folder:
                     made.append(self._sync(shot, folder))
             except Exception as error:
                 made.append(error)
@@ -276,13 +274,6 @@ class External(Engine[Shot, Made]):
 
     def _unready(self, lack: str) -> DubdError:
         return DubdError(lack, stage="lipsync", remedy=f"{self.page} tells how it is set up")
-
-    @contextlib.contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder of this run alone, of plain characters and without a dot."""
-        base = tempfile.gettempdir()
-        with tempfile.TemporaryDirectory(prefix="dubd", dir=base if _PLAIN.fullmatch(base) else "/tmp") as folder:
-            yield Path(folder)
 
 
 def _by_frame(reader: PatchReader | None) -> Iterator[tuple[int, int, int, Patch]]:
