@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from dubd.models.digests import digest
 from dubd.models.model import File, Model, Needed, Own
 
 FOLDER = "DUBD_MODELS"
@@ -91,12 +92,12 @@ def identity(needed: Needed) -> str:
         return f"{needed.name}@{hashlib.sha256(sums.encode()).hexdigest()[:16]}"
     if not needed.path.exists():
         return "absent"
-    digest = hashlib.sha256()
+    made = hashlib.sha256()
     for path in paths(needed):
         stat = path.stat()
         inside = path.relative_to(needed.path)
-        digest.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
-    return digest.hexdigest()
+        made.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return made.hexdigest()
 
 
 def paths(own: Own) -> list[Path]:
@@ -108,5 +109,4 @@ def paths(own: Own) -> list[Path]:
 
 @lru_cache(1024)
 def _digest(path: Path, _inode: int, _size: int, _mtime: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest(path, root() / ".digests")
