@@ -7,7 +7,7 @@ from typing import Final
 VERSIONS: Final[dict[str, int]] = {
     "plan": 2,
     "extract": 2,
-    "transcribe": 1,
+    "transcribe": 2,
     "voice": 1,
     "clone": 1,
     "translate": 1,

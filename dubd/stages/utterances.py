@@ -27,6 +27,12 @@ _JOINS: Final = (
         r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
     )
 )
+# What ends a sentence in scripts that have a mark of their own for it, or none, by the last letter; else a full stop.
+_STOPS: Final = (
+    (re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"), "。"),
+    (re.compile(r"[\u0900-\u09ff\u0a00-\u0a7f\u0b00-\u0b7f]"), "।"),  # Devanagari, Bengali, Gurmukhi, Odia
+    (re.compile(r"[\u0e00-\u0eff]"), ""),  # Thai and Lao
+)
 _SHORTEST: Final = 0.05  # s: less is no line of its own
 _TOO_OFTEN: Final = 4  # times the same word and nothing else
 _REACH: Final = 0.5  # s by which subtitles come early or stay late
@@ -119,7 +125,7 @@ def from_cues(cues: Sequence[Cue], speech: Sequence[Span], seconds: float) -> li
 
 
 def sentence(words: Sequence[str], language: str = "en") -> str:
-    """Words as a sentence: a capital first, a full stop; in English names of days and the like, and question marks.
+    """Words as a sentence: a capital first, its script's full stop; in English names of days and question marks too.
 
     Left as they are where the recogniser writes capitals or marks itself.
     """
@@ -131,11 +137,13 @@ def sentence(words: Sequence[str], language: str = "en") -> str:
         return ""
     if text != text.lower() or any(_ended(word, "") for word in words):
         return text
-    mark = "."
+    mark = next((mark for letters, mark in _STOPS if letters.match(text[-1])), ".")
+    if language.startswith("mr"):
+        mark = "."  # in Devanagari, with Latin marks
     if language.split("-")[0].lower() == "en":  # "i" is "and" in Polish, "the" in Italian
         mark = "?" if _ASKING.match(text) else "."
         text = _CAPITAL.sub(lambda found: found.group().capitalize(), text)
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".?!…" else mark)
+    return text[0].upper() + text[1:] + ("" if text[-1] in _ENDS else mark)
 
 
 def joined(speech: Sequence[Span]) -> list[Span]:

@@ -53,6 +53,21 @@ def test_words_become_a_sentence(said: str, written: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "language", "written"),
+    [
+        ("今日 は", "ja", "今日は。"),
+        ("你 好", "zh-CN", "你好。"),
+        ("मैं घर जाता हूँ", "hi", "मैं घर जाता हूँ।"),
+        ("मी घरी जातो", "mr", "मी घरी जातो."),
+        ("ನಾನು ಮನೆಗೆ ಹೋಗುತ್ತೇನೆ", "kn", "ನಾನು ಮನೆಗೆ ಹೋಗುತ್ತೇನೆ."),
+        ("สวัสดี", "th", "สวัสดี"),
+    ],
+)
+def test_a_sentence_ends_with_the_mark_of_its_script(said: str, language: str, written: str) -> None:
+    assert sentence(said.split(), language) == written
+
+
+@pytest.mark.parametrize(
+    ("said", "language", "written"),
     [("mama i tata", "pl", "Mama i tata."), ("i ragazzi e i cani", "it", "I ragazzi e i cani.")],
 )
 def test_words_that_are_english_are_not_looked_for_in_other_languages(said: str, language: str, written: str) -> None:
