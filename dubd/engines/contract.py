@@ -106,6 +106,8 @@ class Engine(ABC, Generic[Item, Made]):
     operator_params: ClassVar[tuple[str, ...]] = ()
     # Those of its Params that change no byte of what it makes: they are in no task's key.
     upkeep_params: ClassVar[tuple[str, ...]] = ()
+    # speak, where it clones: those of the others that `condition` reads; None: any of them may.
+    clone_params: ClassVar[tuple[str, ...] | None] = None
     published: ClassVar[Mapping[str, Model]] = {}  # by the word that a rule uses: what `dubd models list` shows
     batch: ClassVar[int] = 1  # how many jobs one call may take
     # How many workers of it may run on one card at once: more than one where a call leaves most of the card's

@@ -44,10 +44,15 @@ class Step:
         if self.rule:
             engine = registry.find(self.stage, self.rule.engine)
             params, apart = self.rule.params, {*engine.model_params, *engine.upkeep_params}
+            kept = engine.clone_params if self.stage == "clone" else None
             key["engine"] = {
                 "name": self.rule.engine,
                 "revision": engine.revision(),
-                "params": {name: value for name, value in params.items() if name not in apart},
+                "params": {
+                    name: value
+                    for name, value in params.items()
+                    if name not in apart and (kept is None or name in kept)
+                },
                 "precision": self.rule.precision,
             }
             if models := self.models:

@@ -65,6 +65,12 @@ def test_what_is_cloned_depends_on_the_model(tmp_path: Path) -> None:
     assert published["engine"]["models"] != own["engine"]["models"]
 
 
+def test_what_is_cloned_does_not_depend_on_how_lines_are_drawn(tmp_path: Path) -> None:
+    plain, other = (graph(tmp_path, f"{{engine: xtts{more}}}", True) for more in ("", ", top_k: 20, retries: 1"))
+    assert plain["clone"].key == other["clone"].key
+    assert plain["000/speak"].key != other["000/speak"].key
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     desk = Desk(tmp_path)
