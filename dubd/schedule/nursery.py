@@ -133,7 +133,8 @@ class Born:
         if self._code is not None or not self._guard.acquire(blocking=False):  # another thread waits for its end
             return self._code
         try:
-            ended = self._code is not None or self._over(0)
+            # Without its nursery it is about to be killed: work for it would be lost, as by a second kill of its own.
+            ended = self._code is not None or self._over(0) or self._parent.poll() is not None
         finally:
             self._guard.release()
         return self.wait() if ended else None

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -12,7 +15,7 @@ from typing import IO
 import pytest
 
 from dubd.schedule import surroundings
-from dubd.schedule.nursery import Nursery
+from dubd.schedule.nursery import Born, Nursery
 from tests.schedule.test_workers import is_nursery, kill, offspring
 
 
@@ -47,6 +50,16 @@ def test_no_new_one_is_asked_for_the_worker_of_one_that_was_killed(
     second.stdin.close()
     assert second.wait() == 0
     assert (tmp_path / "nursery.log").read_text() == ""
+
+
+def test_a_worker_counts_as_ended_as_soon_as_its_nursery_has(tmp_path: Path) -> None:
+    """The kernel kills it a moment later; a task that it were given meanwhile would be lost by the same kill."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with subprocess.Popen(["sleep", "60"]) as late, open(os.devnull, "r+b") as pipe:
+        worker = Born(Nursery(tmp_path / "nursery.log", {}), gone, late.pid, pipe, pipe)
+        threading.Timer(0.3, late.kill).start()
+        assert worker.poll() == -signal.SIGKILL
 
 
 def test_one_that_cannot_fork_says_so_and_its_workers_live_on(
