@@ -7,6 +7,7 @@ Every child is reaped, and killed where its reader gives up.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -186,11 +187,18 @@ def read_audio(path: Path | str, rate: int, channels: int = 1) -> np.ndarray:
 
 
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Write (n,) or (n, channels) floats in -1..1 as 16 bit PCM, clipped."""
+    """Write (n,) or (n, channels) floats in -1..1 as 16 bit PCM, clipped. Errors: OSError of the disk."""
+    write_sound(path, np.clip(samples, -1.0, 1.0), rate, "PCM_16")
+
+
+def write_sound(path: Path | str, samples: np.ndarray, rate: int, subtype: str) -> None:
+    """Write a WAV that was made in memory: libsndfile itself calls a full disk a "System error". Errors: OSError."""
+    whole = io.BytesIO()
+    soundfile.write(whole, samples, rate, subtype=subtype, format="WAV")
     try:
-        soundfile.write(str(path), np.clip(samples, -1.0, 1.0), rate, subtype="PCM_16", format="WAV")
-    except soundfile.LibsndfileError as error:
-        raise DubdError(str(error), file=path, exit=Exit.WORKSPACE) from error
+        Path(path).write_bytes(whole.getbuffer())
+    except OSError as error:  # a write tells no name
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def color_args(color: Mapping[str, str]) -> list[str]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from scipy.signal import resample_poly
 
-from dubd.media.ffmpeg import audio_blocks
+from dubd.media.ffmpeg import audio_blocks, write_sound
 from dubd.media.timeline import SAMPLE_RATE
 
 FADE_IN: Final = 0.008  # s
@@ -106,6 +105,6 @@ def _exactly(samples: np.ndarray, count: int) -> np.ndarray:
 def _atempo(samples: np.ndarray, tempo: float) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "take.wav"
-        soundfile.write(str(path), samples, SAMPLE_RATE, subtype="FLOAT", format="WAV")
+        write_sound(path, samples, SAMPLE_RATE, "FLOAT")
         blocks = list(audio_blocks(path, SAMPLE_RATE, filters=f"atempo={tempo:.6f}"))
     return np.concatenate(blocks)[:, 0] if blocks else np.zeros(0, np.float32)

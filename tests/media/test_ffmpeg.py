@@ -186,3 +186,7 @@ class TestSound:
         back, rate = soundfile.read(path)
         assert rate == 48_000
         assert back == pytest.approx([0.0, 0.5, 1.0, -1.0], abs=1e-4)
+
+    def test_a_full_disk_is_told_as_such(self) -> None:
+        with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+            ffmpeg.write_wav("/dev/full", np.zeros(480, np.float32), 48_000)
