@@ -114,6 +114,7 @@ def main() -> int:
     print(f"{asked.minutes:g} min, seed {asked.seed}: {sum(events.counts.values())} events")
     print("  " + ", ".join(f"{count} {name}" for name, count in sorted(events.counts.items())))
     print(f"{len(events.drops)} drops at the end, {videos} videos of theirs; of {len(found)} videos in all")
+    print(f"{len(events.stuck)} of them failed before and waited for somebody: a worker was killed twice in a row")
     print(f"{equal} results equal to an undisturbed build; {len(events.edits)} hand edits")
     print(", ".join(f"{count} {name}" for name, count in sorted(ran.items(), reverse=True)))
     for line in lives.figures(wrong):

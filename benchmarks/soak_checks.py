@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.soak_events import Events
 from benchmarks.soak_home import RULES, Home, descriptors, resident
@@ -66,30 +68,43 @@ def _slope(points: list[tuple[float, float]]) -> float:
     return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0
 
 
-def standing(home: Home) -> Mapping[str, Mapping[str, object]]:
+def standing(home: Home) -> Mapping[str, Mapping[str, Any]]:
     """`dubd status --json` by video."""
     command = [sys.executable, "-m", "dubd", "status", "--json"]
     done = subprocess.run(command, env=home.environ, cwd="/", capture_output=True, text=True, timeout=300, check=True)
     return {video["video"]: video for video in json.loads(done.stdout)["videos"]}
 
 
-def rest(home: Home, events: Events, minutes: float = 6.0) -> Mapping[str, Mapping[str, object]]:
-    """Wait until every surviving drop is dubbed and nothing is built, for 40 s on end; then how it stands."""
-    end, since = time.monotonic() + minutes * 60, None
+def rest(home: Home, events: Events, minutes: float = 6.0) -> Mapping[str, Mapping[str, Any]]:
+    """Wait until every surviving drop is dubbed and nothing is built, for 40 s on end; then how it stands.
+
+    What the daemon tries again by itself it has tried after 60 s. A video that has failed then waits for somebody, as
+    it may where a worker was killed twice in a row: SIGHUP is that somebody, once, and `dubs` has the reason.
+    """
+    end, since, idle, asked = time.monotonic() + minutes * 60, 0.0, 0.0, False
     while True:
         found = standing(home)
         wanted = {events.drop_of(path) for path in events.drops}
         done = all(name in found and found[name]["state"] == "done" for name in wanted)
         building = any(video["pid"] is not None for video in found.values())
         now = time.monotonic()
-        since = (since or now) if done and not building else None
+        idle = 0.0 if building else idle or now
+        since = since or now if done and idle else 0.0
         if (since and now - since > 40) or now > end:
             return found
+        if not asked and not done and idle and now - idle > 90:
+            events.stuck += [found[name] for name in wanted if name in found and found[name]["state"] == "failed"]
+            home.signal(signal.SIGHUP)
+            asked, idle = True, 0.0
         time.sleep(4)
 
 
-def dubs(home: Home, events: Events, found: Mapping[str, Mapping[str, object]], wrong: list[str]) -> int:
+def dubs(home: Home, events: Events, found: Mapping[str, Mapping[str, Any]], wrong: list[str]) -> int:
     """Every surviving drop is dubbed; how many videos these are."""
+    for stuck in events.stuck:
+        said = [str(failed["reason"]) for failed in stuck["failed"] if "not tried" not in failed["reason"]]
+        if not all("second one in a row" in reason for reason in said):
+            wrong.append(f"{stuck['video']} was not tried again: {said}")
     wanted = sorted({events.drop_of(path) for path in events.drops})
     for name in wanted:
         state = found.get(name, {}).get("state", "not there")

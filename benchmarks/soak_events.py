@@ -10,10 +10,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmarks import soak_clips as clips
 from benchmarks.soak_home import Home
@@ -41,6 +41,7 @@ class Events:
         self.overwritten: set[str] = set()  # videos whose source was, once
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.stuck: list[Mapping[str, Any]] = []  # videos that waited for somebody in the end
         self.steady = False  # no end of the daemon any more
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._beside: list[tuple[str, subprocess.Popen[bytes], Path]] = []
