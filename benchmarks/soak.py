@@ -26,6 +26,7 @@ from benchmarks import soak_clips as clips
 from benchmarks.soak_events import Events
 from benchmarks.soak_home import Home
 
+_BETWEEN = (0.5, 10.0)  # s from one event to the next
 _STEADY = 0.6  # share of the time after which the daemon is not ended any more
 
 
@@ -40,7 +41,7 @@ def storm(home: Home, events: Events, lives: checks.Lives, minutes: float) -> No
         events.steady = now - began > minutes * 60 * _STEADY
         if now >= following and (name := events.happen()):
             print(f"{now - began:7.1f} s  {name}", file=sys.stderr, flush=True)
-            following = time.monotonic() + events.dice.uniform(0.5, 7.0)
+            following = time.monotonic() + events.dice.uniform(*_BETWEEN)
         time.sleep(0.2)
     events.calm()
 

@@ -139,6 +139,8 @@ def undisturbed(side: Path, home: Home, events: Events, wrong: list[str]) -> int
         equal = 0
         for video in sorted({events.drop_of(path) for path in events.drops}):
             made_there = [path for word in ("*.es.*", "original.*") for path in (fresh.workspace / video).glob(word)]
+            if not (fresh.workspace / video / "dubbed.es.mp4").exists():
+                wrong.append(f"{video} has no undisturbed build")
             for made in sorted(made_there):
                 ours = home.workspace / video / made.name
                 if ours.exists() and ours.read_bytes() == made.read_bytes():
