@@ -22,6 +22,7 @@ from dubd.graph.state import owner
 _RAN = re.compile(r"^\S+ \S+ (\S+) ran (\S+)s (.*)$")
 _ONCE = ("extract", "transcribe", "voice", "translate", "faces")
 _NO_CAUSE = re.compile(r"never built|is missing")
+_UP = 45.0  # s that a daemon has to start and to begin its first build on a busy machine
 _GROWTH = 12.0  # MiB that a daemon's RSS may grow over the last nine tenths of a life
 
 
@@ -45,9 +46,12 @@ class Lives:
         self.lives[-1].append((now, mib))
 
     def figures(self, wrong: list[str]) -> list[str]:
-        """A line for each life of two minutes and more."""
+        """A line for each life of two minutes and more, from when it was up."""
         found = []
-        for number, life in enumerate(self.lives, 1):
+        for number, whole in enumerate(self.lives, 1):
+            life = [point for point in whole if point[0] - whole[0][0] >= _UP]
+            if not life:
+                continue
             seconds = life[-1][0] - life[0][0]
             if seconds < 120:
                 continue
@@ -75,7 +79,7 @@ def standing(home: Home) -> Mapping[str, Mapping[str, Any]]:
     return {video["video"]: video for video in json.loads(done.stdout)["videos"]}
 
 
-def rest(home: Home, events: Events, minutes: float = 6.0) -> Mapping[str, Mapping[str, Any]]:
+def rest(home: Home, events: Events, minutes: float = 4.0) -> Mapping[str, Mapping[str, Any]]:
     """Wait until every surviving drop is dubbed and nothing is built, for 40 s on end; then how it stands.
 
     What the daemon tries again by itself it has tried after 60 s. A video that has failed then waits for somebody, as
