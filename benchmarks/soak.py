@@ -108,10 +108,12 @@ def main() -> int:
             caught = tracebacks(home)
             equal = checks.undisturbed(Path(folder, "undisturbed"), home, events, wrong)
         finally:
-            if asked.keep:
-                shutil.copytree(home.root, asked.keep / "home", symlinks=True)
-                shutil.copy(home.said, asked.keep / "daemon.log")
-            home.close()
+            try:
+                if asked.keep:
+                    shutil.copytree(home.root, asked.keep / "home", symlinks=True)
+                    shutil.copy(home.said, asked.keep / "daemon.log")
+            finally:
+                home.close()
     print(f"{asked.minutes:g} min, seed {asked.seed}: {sum(events.counts.values())} events")
     print("  " + ", ".join(f"{count} {name}" for name, count in sorted(events.counts.items())))
     print(f"{len(events.drops)} drops at the end, {videos} videos of theirs; of {len(found)} videos in all")
