@@ -16,7 +16,7 @@ from typing import Any, Literal
 from doit.control import ExecNode, TaskControl
 from doit.dependency import Dependency
 from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
-from doit.runner import ERROR, SUCCESS, Runner
+from doit.runner import ERROR, FAILURE, SUCCESS, Runner
 from doit.task import Task
 
 from dubd.errors import DubdError, disk_fault
@@ -277,7 +277,12 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             if node.task.meta:
                 self._tell(node.task, "blocked", error=before)
             return
-        super()._handle_task_error(node, fail)
+        try:
+            super()._handle_task_error(node, fail)
+        except DubdError:  # the disk was full when the record was to go, so it was not tried either
+            self.reporter.add_failure(node.task, fail)
+            self.final_result = self.final_result or FAILURE
+            self._stop_running = self._stop_running or not self.continue_
         if not isinstance(fail, StageFailed):
             error = DubdError(str(fail.message).removeprefix("ERROR: "), file=node.task.name)
             self.failed.append((node.task.name, error))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.graph import content, promote
+from dubd.graph.state import State
 from dubd.graph.video_build import VideoBuild
 from dubd.graph.why import why
 from dubd.schedule.scheduler import Scheduler
@@ -270,6 +271,24 @@ def test_what_a_build_that_was_given_up_left_half_made_is_removed_by_the_next(de
     assert list(desk.folder.glob(".tmp-*"))
     desk.build()
     assert not list(desk.folder.glob(".tmp-*"))
+
+
+def test_a_disk_too_full_for_records_fails_the_task_and_not_the_build(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.build()
+    edit(desk.folder / "segments/000/transcript.json", "one")
+    full = DubdError("no space left on the disk", exit=Exit.WORKSPACE)
+    with VideoBuild(desk.claim(), desk.events.append) as build:
+        stale = [ticket.task for ticket in build.ready()]
+        with monkeypatch.context() as disk:
+            disk.setattr(State, "_write", lambda *_: (_ for _ in ()).throw(full))
+            assert [build.begin(task) for task in stale] == [None for _ in stale]
+        assert build.failed == [(task, full) for task in stale]
+        assert build.done
+        assert not build.settled
+    desk.build()
+    assert why(desk.folder) == []
 
 
 def test_promotions_that_fail_again_and_again_never_look_like_a_hand_edit(
