@@ -44,6 +44,8 @@ def report(
     say(_heading(data), "bold")
     for fault in data["failed"]:
         say(f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}", "red")
+    for remark in data["remarks"]:
+        say(f"remark  {remark}", "yellow")
     if data["state"] in _GOES_ON:
         say(f"{_GOES_ON[data['state']]}: dubd run {data['video']}", "yellow")
     out = console()

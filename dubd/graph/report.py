@@ -14,6 +14,7 @@ from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph import timing
 from dubd.graph.lips import Shares, lips
+from dubd.graph.remarks import facts, remarks
 from dubd.graph.report_page import page
 from dubd.graph.settled import untouched
 from dubd.graph.state import State, owner
@@ -70,6 +71,11 @@ def report(folder: Path) -> dict[str, Any]:
     seconds = _clock(plan)
     languages = video.rule.languages
     shares = _lips(video, runs, plan)
+    told = facts(runs)
+    dubs = [
+        _dub(video, plan, runs, target, target == languages.target[0]) | {"lips": shares.get(target)}
+        for target in languages.target
+    ]
     failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
     return {
         "dubd": __version__,
@@ -83,10 +89,9 @@ def report(folder: Path) -> dict[str, Any]:
         "engines": _engines(video),
         "stages": _stages(runs, seconds),
         "seconds": round(sum(run["seconds"] for run in runs.values()), 3),
-        "dubs": [
-            _dub(video, plan, runs, target, target == languages.target[0]) | {"lips": shares.get(target)}
-            for target in languages.target
-        ],
+        "dubs": dubs,
+        "remarks": remarks(told, [line | {"language": dub["language"]} for dub in dubs for line in dub["lines"]]),
+        "facts": told,
         "edited": [{"artifact": path, "newer": newer} for path, newer in edited],
         "failed": failed,
         "state": "done" if whole else _state(folder, failed=bool(failed), built=built),
@@ -226,6 +231,7 @@ def _line(line: Mapping[str, Any], said: Mapping[str, Any], segment: str) -> dic
         "overrun": line["overrun"],
         "source": said.get("source", ""),
         "text": line.get("text", said.get("text", "")),
+        "doubts": line.get("doubts", []),
     }
 
 

@@ -99,6 +99,8 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     for fault in report["failed"]:
         remedy = f"; {escape(fault['remedy'])}" if fault["remedy"] else ""
         yield f'<p class="bad"><b>{escape(fault["task"])}</b> failed: {escape(fault["reason"])}{remedy}</p>'
+    for remark in report["remarks"]:
+        yield f'<p class="bad">{escape(remark)}</p>'
     for edit in report["edited"]:
         yield (
             f'<p class="soft">{escape(edit["artifact"])} was edited by hand and is kept; '

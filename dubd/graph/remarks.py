@@ -1,0 +1,39 @@
+"""What went otherwise than the rule asks, and still made a dub: said in the report, since nothing has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Runs = Mapping[str, Mapping[str, Any]]
+
+
+def facts(runs: Runs) -> dict[str, dict[str, Any]]:
+    """What each task that ran found worth telling, by the task's name without its video."""
+    return {
+        task.partition(":")[2]: dict(run["facts"])
+        for task, run in runs.items()
+        if run["state"] == "ran" and run["facts"]
+    }
+
+
+def remarks(told: Mapping[str, Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence each: `told` as `facts` gives it, `lines` those of all dubs, with the `doubts` of speech.json."""
+    return [*_of_tasks(told), *_of_lines(lines)]
+
+
+def _of_tasks(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for task, each in told.items():
+        if count := each.get("fallback"):
+            reasons = "; ".join(map(str, each.get("why", ())))
+            yield f"{task}: {count} of {each.get('pieces', count)} stretches by the fallback engine: {reasons}"
+        if count := each.get("repaired"):
+            yield f"{task}: {count} frames cut off or repeated, to have the exact number of them"
+        if count := each.get("glossary_missed"):
+            yield f"{task}: {count} glossary {'term' if count == 1 else 'terms'} not kept: look at translation.json"
+
+
+def _of_lines(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for line in lines:
+        if doubts := line.get("doubts"):
+            yield f"line {line['id']} ({line['language']}) may sound wrong: {'; '.join(map(str, doubts))}"
