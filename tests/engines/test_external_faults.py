@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.engines import external_folder
 from dubd.engines.external import External
 from dubd.engines.landmarks import model
 from dubd.errors import DubdError
@@ -154,13 +155,13 @@ def test_nothing_of_another_video_with_the_same_name_is_used_again(
     segment: dict[str, Path], repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def same(_: External) -> Iterator[Path]:
+    def same() -> Iterator[Path]:
         folder = tmp_path / "samename"
         folder.mkdir()
         yield folder
         shutil.rmtree(folder)
 
-    monkeypatch.setattr(External, "_folder", same)  # names are unique otherwise
+    monkeypatch.setattr(external_folder, "folder", same)  # names are unique otherwise
     kept = checkouts.engine(repo, leaves=())
     checkouts.sync(segment, tmp_path / "one", kept)
     (cache,) = (repo / "temp").glob("*_landmarks.txt")
