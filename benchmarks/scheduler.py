@@ -27,14 +27,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from scipy.optimize import linprog
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.simulation import MARGIN, Machine, Stage, tasks
+from benchmarks.simulation import Machine, Stage, tasks
+from dubd.cost.bounds import bounds
 from dubd.engines.contract import Vram
 from dubd.schedule.admission import Capacity, Card, Seated, Start, Waiting, Waitlist, admit
 from dubd.schedule.ticket import Kind, Ticket
@@ -126,51 +124,6 @@ def fifo(waiting: Waitlist, running: int, capacity: Capacity, *_: object) -> lis
 
 def _in_order(waiting: Waitlist, *, gpu: bool) -> Iterator[Waiting]:
     return heapq.merge(*(line.queue for line in waiting.lines(gpu=gpu)), key=lambda w: w.rank)
-
-
-def bounds(chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int) -> dict[str, float]:
-    """Seconds below which no order of the work can come, by what sets the limit."""
-    count = {stage.name: len(segments) if stage.whole else sum(segments) for stage in chain}
-    gpu = [stage for stage in chain if stage.vram]
-    cpu = sum(count[s.name] * s.least for s in chain if not s.vram) / slots
-    path: dict[str, float] = {}
-    for stage in chain:
-        path[stage.name] = stage.least + max((path[name] for name in stage.after), default=0.0)
-    if not gpu:
-        return {"path": max(path.values()), "device": cpu}
-    least = {s.name: min(s.vram.at(n) * s.seconds(n) / n for n in range(1, s.batch + 1)) for s in gpu if s.vram}
-    return {
-        "path": max(path.values()),
-        "VRAM": sum(count[name] * value for name, value in least.items()) / sum(total - MARGIN for total in cards),
-        "device": sum(count[s.name] * s.least * s.share for s in gpu) / len(cards),
-        "CPU": cpu,
-        **own_bounds(chain, gpu, {s.name: count[s.name] * s.least / len(cards) for s in gpu}, max(cards) - MARGIN),
-    }
-
-
-def own_bounds(chain: Sequence[Stage], gpu: Sequence[Stage], work: dict[str, float], room: int) -> dict[str, float]:
-    """`worker` and `sharing`: `work` is each stage's seconds a card, `room` a card's MiB."""
-    begins: dict[str, float] = {}
-    for stage in chain:
-        ready = max((begins[s.name] + s.seconds(1) for s in chain if s.name in stage.after), default=0.0)
-        begins[stage.name] = ready + (stage.load if stage.vram else 0.0)
-    tail: dict[str, float] = {}
-    for stage in reversed(chain):
-        tail[stage.name] = max((tail[s.name] + s.least for s in chain if stage.name in s.after), default=0.0)
-    together = [
-        counts
-        for counts in product(*(range(s.parallel + 1) for s in gpu))
-        if any(counts) and sum(n * s.vram.at(1) for n, s in zip(counts, gpu, strict=True) if s.vram) <= room
-    ]
-    shares = [max(1.0, sum(n * s.share for n, s in zip(counts, gpu, strict=True))) for counts in together]
-    speed = [[counts[i] / share for counts, share in zip(together, shares, strict=True)] for i in range(len(gpu))]
-    # A second of each set does so much of each stage: the fewest seconds that do all the work of all stages.
-    solved = linprog([1.0] * len(together), -np.array(speed), [-work[s.name] for s in gpu])
-    assert solved.fun is not None, solved.message
-    return {
-        "worker": max(begins[s.name] + work[s.name] / s.parallel + tail[s.name] for s in gpu),
-        "sharing": min(begins[s.name] for s in gpu) + solved.fun + min(tail[s.name] for s in gpu),
-    }
 
 
 def decision(ready: int, cards: int) -> tuple[float, float, float]:

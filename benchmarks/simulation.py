@@ -10,51 +10,18 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dubd.engines.contract import Vram
+from dubd.cost.bounds import Stage
 from dubd.schedule.admission import REST, Capacity, Card, Seated, Start, Waiting, Waitlist
+from dubd.schedule.ledger import MARGIN
 from dubd.schedule.ticket import Kind, Ticket
 
-MARGIN = 512  # MiB of every card that stay free, as in the ledger
 EVICTION = 1.0  # seconds until an ended worker's memory is back: 0.5 to 1.5 (facts: ollama, sched.go)
 
 Decide = Callable[[Waitlist, int, Capacity, set[Kind], float], list[Start]]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a chain: seconds on a device of its own, and what it follows within its segment.
-
-    `whole`: one task a video, which follows `after` of every segment. `vram` None: it runs on a CPU slot.
-    """
-
-    name: str
-    after: tuple[str, ...]
-    each: float
-    fixed: float = 0.0
-    load: float = 1.5
-    share: float = 1.0
-    vram: Vram | None = None
-    batch: int = 1
-    whole: bool = False
-
-    @property
-    def parallel(self) -> int:
-        """Workers on one card at once: as many as fill its compute."""
-        return math.ceil(1 / self.share)
-
-    def seconds(self, items: int) -> float:
-        """A batch's time when alone."""
-        return self.fixed + self.each * items
-
-    @property
-    def least(self) -> float:
-        """Seconds an item, in batches that are full."""
-        return self.seconds(self.batch) / self.batch
 
 
 @dataclass

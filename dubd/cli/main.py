@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dubd import __version__
-from dubd.cli import clean, doctor, gpu, licences, models, report, retry, rules, run, status, watch, why
+from dubd.cli import clean, doctor, gpu, licences, models, plan, report, retry, rules, run, status, watch, why
 from dubd.cli.console import complain
 from dubd.cli.voice import LOGS, keep_log
 from dubd.errors import DubdError, Exit
@@ -30,6 +30,7 @@ app.command("gpu")(gpu.gpu)
 app.command("why")(why.why)
 app.command("retry")(retry.retry)
 app.command("clean")(clean.clean)
+app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")

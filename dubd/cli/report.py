@@ -9,7 +9,7 @@ import typer
 
 from dubd.cli.chosen import chosen, complete
 from dubd.cli.console import clock, console, name_in, say, show_json
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
@@ -24,19 +24,39 @@ _GOES_ON = {
 
 def report(
     video: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="An id, the start of one, or the file.", autocompletion=complete)
-    ],
+        str | None,
+        typer.Argument(metavar="[VIDEO]", help="An id, the start of one, or the file.", autocompletion=complete),
+    ] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="What was spent and spared; without VIDEO by month.")] = False,
+    watts: Annotated[float | None, typer.Option("--watts", min=0, help="With --cost: of one GPU under load.")] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="With --cost: of a kWh.")] = None,
+    gpu_hour: Annotated[
+        float | None, typer.Option("--gpu-hour", min=0, help="With --cost: of an hour of a GPU.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show what came of a video: timing line by line, figures with their targets, seconds per stage, engines.
 
     The same stands in the video's folder as report.json and, to look at, as report.html.
     """
+    folders = Folders.find()
+    if cost:
+        from dubd.cli.costs import show
+        from dubd.cost.prices import Prices
+        from dubd.graph.video import videos
+
+        of = [chosen(video, folders)] if video else videos(folders.workspace)
+        show(of, Prices(watts, price, gpu_hour), one=video is not None, json=json)
+        return
+    if video is None:
+        raise DubdError(
+            "no video is named", remedy="name one, or say --cost for what all of them took", exit=Exit.USAGE
+        )
     from dubd.graph.lips import said
     from dubd.graph.report import HTML
     from dubd.graph.report import report as make
 
-    folder = chosen(video, Folders.find())
+    folder = chosen(video, folders)
     data = make(folder)
     if json:
         show_json(data)

@@ -48,6 +48,7 @@ class Event:
     error: DubdError | None = None
     beside: tuple[str, ...] = ()  # newer versions put beside a hand edit
     device: str = "cpu"  # what a task that ran did run on, a GPU by its name
+    facts: Facts = field(default_factory=dict)  # what the stage of a task that ran found
 
 
 Listener = Callable[[Event], None]
@@ -181,7 +182,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             self._fail(node, error, seconds, run.why)
         else:
             device = str(facts.get("device") or "cpu")
-            self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside), device=device)
+            self._tell(node.task, "ran", seconds=seconds, why=run.why, beside=tuple(beside), device=device, facts=facts)
         if not self._stop_running:
             self._pull(node)
             self._arrived()

@@ -22,7 +22,7 @@ def vram(stage: str, rule: StageRule) -> Vram | None:
     With `device: auto` that is so on a machine without a GPU, and the log says it, once an engine, and again when there
     is one. With `device: gpu` it never is: the task then fails. The driver is asked only where the engine can use one.
     """
-    declared = _declared(stage, rule)
+    declared = declares(stage, rule)
     if declared is None or rule.device == "cpu":
         return None
     if rule.device == "auto":
@@ -46,7 +46,7 @@ def tell(stages: Iterable[tuple[str, StageRule]]) -> None:
 
 def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     """Why the stage can never run as the rule has it, as (key, reason, remedy); None where it can."""
-    declared = _declared(stage, rule)
+    declared = declares(stage, rule)
     if declared is None:
         return ("device", f"{rule.engine} cannot use a GPU", "remove it") if rule.device == "gpu" else None
     if rule.device == "cpu":
@@ -67,7 +67,8 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     return "vram" if rule.vram else "engine", reason, remedy
 
 
-def _declared(stage: str, rule: StageRule) -> Vram | None:
+def declares(stage: str, rule: StageRule) -> Vram | None:
+    """What the engine needs of a GPU, whether one is here or not; None where it cannot use one."""
     engine = registry.find(stage, rule.engine)
     if engine.vram.__func__ is Engine.vram.__func__:  # type: ignore[attr-defined]  # asked for every task of a video
         return None

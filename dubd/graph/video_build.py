@@ -11,12 +11,13 @@ from pathlib import Path
 from doit.control import TaskControl
 from doit.dependency import Dependency
 
+from dubd.cost.ledger import Ledger
 from dubd.errors import DubdError
 from dubd.graph.build import Build, Event, Listener
 from dubd.graph.content import ContentChecker
 from dubd.graph.needed import Lack
 from dubd.graph.promote import edited, sweep
-from dubd.graph.settled import settle, settled, stamps, unsettle
+from dubd.graph.settled import settle, settled, stamps, tasks, unsettle
 from dubd.graph.state import Shards, State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
@@ -49,6 +50,7 @@ class VideoBuild:
                 sweep(video.folder)
                 state.set_note(_OPEN, None)
             self._read = stamps(state)
+            self._ledger = Ledger(state, whole=bool(tasks(state)))
             self.video = Video.open(video.folder)  # again: a hand may have changed its rule since it was claimed
             if known := settled(state):
                 for name, stage in known.tasks:
@@ -138,6 +140,7 @@ class VideoBuild:
                 self._prune()
                 plan = {"plan.json": self._maker.plan_read}
                 settle(self._state, self._control.tasks.values(), self._read | plan)
+                self._ledger.done()
             if self._began and not self._abandoned:  # else what ran has left its temporary files
                 self._state.set_note(_OPEN, None)
             self._build.complete()
@@ -179,4 +182,5 @@ class VideoBuild:
                 self._log.parent.mkdir(exist_ok=True)
                 with self._log.open("a", encoding="utf-8") as log:
                     log.write(f"{at} {event.task} {event.state} {event.seconds:.2f}s {said}\n")
+        self._ledger.hear(event)
         self._listener(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,9 @@ def run(jobs: Sequence[Job], engine: Engine[Sentence, Translation]) -> list[Outc
     asked: dict[int, _Asked] = {}
     outcomes: list[Outcome] = [attempt(partial(_ask, job, engine, asked, index), job) for index, job in enumerate(jobs)]
     wanted = {name: one for each in asked.values() for name, one in filter(None, each.sentences)}
-    known, failed = _translated(wanted, engine, next((job.cache for job in jobs if job.cache), None))
+    known, failed, recalled = _translated(wanted, engine, next((job.cache for job in jobs if job.cache), None))
     for index, each in asked.items():
-        outcomes[index] = attempt(partial(_write, jobs[index], each, known, failed), jobs[index])
+        outcomes[index] = attempt(partial(_write, jobs[index], each, known, failed, recalled), jobs[index])
         jobs[index].progress(1.0)
     return outcomes
 
@@ -71,11 +71,12 @@ def _others(job: Job, engine: Engine[Sentence, Translation]) -> dict[str, Any]:
 
 def _translated(
     wanted: Mapping[str, Sentence], engine: Engine[Sentence, Translation], cache: Path | None
-) -> tuple[dict[str, Translation], dict[str, Exception]]:
-    """Translations and failures by key, out of the cache where it has them."""
+) -> tuple[dict[str, Translation], dict[str, Exception], Set[str]]:
+    """Translations and failures by key, out of the cache where it has them, and the keys of those that it had."""
     failed: dict[str, Exception] = {}
     with Memory(cache) as memory:
         known = memory.recall(wanted)
+        recalled = frozenset(known)
         fresh = {name: sentence for name, sentence in wanted.items() if name not in known}
         made: dict[str, Translation] = {}
         for name, answer in zip(fresh, engine.run(list(fresh.values())) if fresh else [], strict=True):
@@ -84,11 +85,18 @@ def _translated(
             else:
                 made[name] = answer
         memory.learn(made)
-    return {**known, **made}, failed
+    return {**known, **made}, failed, recalled
 
 
-def _write(job: Job, asked: _Asked, known: Mapping[str, Translation], failed: Mapping[str, Exception]) -> Facts:
+def _write(
+    job: Job,
+    asked: _Asked,
+    known: Mapping[str, Translation],
+    failed: Mapping[str, Exception],
+    recalled: Set[str],
+) -> Facts:
     lines, chosen, missed = [], 0, 0
+    remembered = sum(one is not None and one[0] in recalled for one in asked.sentences)
     for utterance, one, room in zip(asked.utterances, asked.sentences, choice.spaces(asked.utterances), strict=True):
         if one and one[0] in failed:
             error = failed[one[0]]
@@ -118,6 +126,7 @@ def _write(job: Job, asked: _Asked, known: Mapping[str, Translation], failed: Ma
         "length": round(sum(len(line["text"]) for line in lines) / before, 3) if before else None,
         **({"chosen_by_length": chosen} if chosen else {}),
         **({"glossary_missed": missed} if missed else {}),
+        **({"remembered": remembered} if remembered else {}),  # utterances that the translation memory had
     }
 
 
