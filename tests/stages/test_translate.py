@@ -55,7 +55,9 @@ def lines(one: Job) -> list[dict[str, Any]]:
 
 def test_a_batch_is_one_call_and_each_sentence_is_asked_once(tmp_path: Path) -> None:
     engine, jobs = Reversing(), [job(tmp_path / "a", "one", "two"), job(tmp_path / "b", "two", "")]
-    assert [outcome["utterances"] for outcome in translate.run(jobs, engine) if isinstance(outcome, dict)] == [2, 2]
+    outcomes = [outcome for outcome in translate.run(jobs, engine) if isinstance(outcome, dict)]
+    assert [outcome["utterances"] for outcome in outcomes] == [2, 2]
+    assert not [outcome for outcome in outcomes if "remembered" in outcome]  # one call's own repeats are no memory
     assert [[one.text for one in call] for call in engine.calls] == [["one", "two"]]
     assert [line["text"] for line in lines(jobs[1])] == ["owt", ""]
     assert lines(jobs[0])[0] == {
@@ -67,7 +69,9 @@ def test_a_batch_is_one_call_and_each_sentence_is_asked_once(tmp_path: Path) -> 
 def test_another_video_asks_nothing_again(tmp_path: Path) -> None:
     translate.run([job(tmp_path / "a", "one", "two")], Reversing())
     engine, again = Reversing(), job(tmp_path / "b", "two", "three")
-    translate.run([again], engine)
+    (outcome,) = translate.run([again], engine)
+    assert isinstance(outcome, dict)
+    assert outcome["remembered"] == 1
     assert [one.text for one in engine.calls[0]] == ["three"]
     assert [line["text"] for line in lines(again)] == ["owt", "eerht"]
 

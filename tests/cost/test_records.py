@@ -1,0 +1,163 @@
+"""What the records of real builds say: medians, what was spent, what a rebuild and the translation memory spared."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dubd.cost.ledger import NOTE
+from dubd.cost.measured import CPU, disk, rates
+from dubd.cost.prices import Prices
+from dubd.cost.report import UNFINISHED, costs
+from dubd.errors import DubdError
+from dubd.graph.state import State
+from dubd.graph.video import videos
+from tests.graph.stand import Desk
+
+NONE = Prices()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def put(desk: Desk, stage: str, seconds: list[float], facts: dict[str, object]) -> None:
+    """Have the tasks of a stage taken so long."""
+    state = State(desk.folder)
+    tasks = [task for task in state.runs() if task.rpartition("/")[2] == stage]
+    for task, took in zip(tasks, seconds, strict=True):
+        state.ran(task, "ran", took, "", None, facts)
+    state.close()
+
+
+def spent(desk: Desk) -> dict[str, float]:
+    return costs([desk.folder], NONE)["videos"][0]
+
+
+def test_the_median_is_of_the_engine_that_ran_and_of_its_device(desk: Desk) -> None:
+    desk.stand.segments = 3
+    desk.build()
+    put(desk, "speak", [1.0, 2.0, 60.0], {})  # 10 s segments; the third one had the load
+    put(desk, "lipsync", [5.0, 5.0, 6.0], {"device": "NVIDIA H200"})
+    found = {(stage, device): median for (stage, _, device), median in rates(desk.folders.workspace).items()}
+    assert (found["speak", CPU].seconds, found["speak", CPU].count) == (0.2, 3)
+    assert found["lipsync", "NVIDIA H200"].seconds == 0.5
+    assert ("lipsync", CPU) not in found
+    assert found["plan", CPU].count == found["assemble", CPU].count == 1
+
+
+def test_another_voice_is_another_kind_of_work(desk: Desk) -> None:
+    desk.build()
+    before = {who for stage, who, _ in rates(desk.folders.workspace) if stage == "speak"}
+    desk.rule(voice="female")
+    desk.build()
+    assert not before & {who for stage, who, _ in rates(desk.folders.workspace) if stage == "speak"}
+
+
+def test_a_failed_task_is_spent_and_not_measured(desk: Desk) -> None:
+    desk.stand.fail[f"{desk.claim().id}:000/speak"] = DubdError("mumbles")
+    desk.build()
+    assert [m.count for (stage, _, _), m in rates(desk.folders.workspace).items() if stage == "speak"] == [1]
+    row = costs([desk.folder], NONE)["videos"][0]
+    assert row["month"] == UNFINISHED
+    assert row["tasks"] == len(desk.stand.ran)
+
+
+def test_a_broken_video_costs_only_itself(desk: Desk) -> None:
+    desk.build()
+    before = rates(desk.folders.workspace)
+    bad = desk.folders.workspace / "bad-00000000"
+    bad.mkdir()
+    (bad / "rule.yaml").write_text("{")
+    (bad / ".state.sqlite").write_text("not a database, but long enough to be taken for one" * 9)
+    (bad / "plan.json").write_text("{}")
+    assert rates(desk.folders.workspace) == before
+    assert costs(videos(desk.folders.workspace), NONE)["unread"] == ["bad-00000000"]
+
+
+def test_the_disk_is_measured_without_the_source(desk: Desk) -> None:
+    assert disk(desk.folders.workspace) is None
+    desk.build()
+    found = disk(desk.folders.workspace)
+    assert found is not None
+    size = sum(p.stat().st_size for p in desk.folder.rglob("*") if not p.name.startswith("source."))
+    assert found == (pytest.approx(size / 20, rel=0.01), 1)
+
+
+def test_a_rebuild_spares_what_it_did_not_run(desk: Desk) -> None:
+    desk.build()
+    put(desk, "faces", [7.0, 8.0], {})
+    put(desk, "lipsync", [40.0, 2.0], {"device": "NVIDIA H200"})
+    (desk.folder / "segments" / "001" / "translation.json").write_text("{}")
+    ran = desk.build()
+    assert "001/lipsync" in ran
+    assert "000/lipsync" not in ran
+    row = costs([desk.folder], NONE)["videos"][0]
+    assert row["builds"] == 2
+    assert row["spared"]["gpu"] == 40.0
+    assert 15.0 <= row["spared"]["cpu"] < 16.0  # both faces, and stand-ins that took no time
+    assert row["spared"]["tasks"] == len([e for e in desk.events if e.state == "skipped"])
+
+
+def test_a_build_of_nothing_spares_nothing(desk: Desk) -> None:
+    desk.build()
+    before = spent(desk)
+    assert desk.build() == []
+    assert spent(desk) == before
+
+
+def test_going_on_after_a_failure_is_no_saving(desk: Desk) -> None:
+    task = f"{desk.claim().id}:000/speak"
+    desk.stand.fail[task] = DubdError("mumbles")
+    desk.build()
+    desk.stand.fail.clear()
+    desk.build()
+    assert spent(desk)["spared"] == {"tasks": 0, "cpu": 0.0, "gpu": 0.0}
+
+
+def test_what_the_translation_memory_knew_is_counted_with_what_it_would_have_taken(desk: Desk) -> None:
+    desk.build()
+    state = State(desk.folder)
+    note = state.note(NOTE)
+    state.set_note(NOTE, note | {"remembered": 6, "fresh": {"utterances": 4, "seconds": 10.0}})
+    state.close()
+    assert spent(desk)["remembered_seconds"] == 15.0
+    assert costs([desk.folder], NONE)["total"]["remembered"] == 6
+
+
+def test_a_remembered_utterance_is_counted_when_its_task_ends(desk: Desk) -> None:
+    desk.stand.facts = {"translate": {"utterances": 5, "remembered": 3}}
+    desk.build()
+    row = costs([desk.folder], NONE)["videos"][0]
+    assert (row["remembered"], row["fresh"]["utterances"]) == (6, 0)
+
+
+def test_seconds_by_stage_device_and_month_add_up(desk: Desk) -> None:
+    desk.stand.facts = {"lipsync": {"device": "NVIDIA H200"}}
+    desk.build()
+    state = State(desk.folder)
+    note = state.note(NOTE)
+    assert set(note["gpu"]) == {"lipsync"}
+    state.set_note(NOTE, note | {"cpu": {"plan": 2.0, "speak": 3.0}, "gpu": {"lipsync": 40.0}})
+    state.close()
+    data = costs([desk.folder], Prices(watts=900, kwh=0.5, gpu_hour=3.6))
+    (month,) = data["months"]
+    assert month["month"] == time.strftime("%Y-%m")
+    assert month["cpu_seconds"] == 5.0
+    assert month["gpu_minutes_per_minute"] == 2.0  # 40 s for 20 s of video
+    assert month["prices"] == {"kwh": 0.01, "energy_price": 0.005, "gpu_price": 0.04}
+    assert {one["service"]: one["price"] for one in month["cloud"]}["HeyGen speed"] == 0.66
+    assert data["total"]["minutes"] == pytest.approx(20 / 60, abs=1e-3)
+
+
+def test_a_video_from_before_the_ledger_has_its_last_runs(desk: Desk) -> None:
+    desk.build()
+    put(desk, "faces", [7.0, 8.0], {})
+    state = State(desk.folder)
+    state.set_note(NOTE, None)
+    state.close()
+    row = costs([desk.folder], NONE)["videos"][0]
+    assert (row["origin"], row["cpu"]["faces"]) == ("last runs", 15.0)
