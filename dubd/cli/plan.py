@@ -28,7 +28,9 @@ _BY = {
 
 
 def plan(
-    videos: Annotated[list[str] | None, typer.Argument(metavar="[VIDEO...]", help="Files; else --hours.")] = None,
+    videos: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIDEO...]", help="Files, or ids; else --hours.")
+    ] = None,
     hours: Annotated[float | None, typer.Option("--hours", min=0.001, max=1e6, help="Hours of video.")] = None,
     rule: Annotated[str | None, typer.Option("--rule", "-r", help="A rule's name, or the path of one.")] = None,
     by: Annotated[
@@ -56,7 +58,7 @@ def plan(
     if bool(videos) == (hours is not None):
         raise DubdError("give videos or --hours, one of the two", exit=Exit.USAGE)
     folders = Folders.find()
-    lengths = [_seconds(Path(video)) for video in videos] if videos else _amount(hours or 0.0, EACH)
+    lengths = [_seconds(video, folders) for video in videos] if videos else _amount(hours or 0.0, EACH)
     found = _rule(rule, folders)
     asked = Asked(lengths, gpus, cores, _until(by, datetime.now()) if by else None, Prices(watts, price, gpu_hour))
     machine = Machine(len(os.sched_getaffinity(0)), [(device.name, device.total) for device in gpu().devices()])
@@ -72,11 +74,16 @@ def _amount(hours: float, each: float) -> list[float]:
     return [hours * 3600 / count] * count
 
 
-def _seconds(path: Path) -> float:
+def _seconds(text: str, folders: Folders) -> float:
+    """Of a file, or of a video in the workspace, as its container tells it: nothing is decoded."""
+    from dubd.cli.chosen import chosen
+    from dubd.graph.video import Video
     from dubd.media import ffmpeg
 
+    path = Path(text)
     if not path.is_file():
-        raise DubdError("no such file", file=path, remedy="check the path, or give --hours", exit=Exit.INPUT)
+        folder = chosen(text, folders)
+        path = folder / Video.open(folder).source
     told = ffmpeg.probe(path).get("format", {}).get("duration")
     try:
         return max(float(told), 0.001)

@@ -76,8 +76,8 @@ def plan(
     links = chain(rule, known, names, gpus=asked.gpus != 0)
     total = sum(videos)
     needs = max((link.vram.at(1) for link in links if link.vram), default=0)
-    mib = max([mib for _, mib in machine.gpus] or [_MIB])
-    mib = mib if machine.gpus else max(mib, needs + MARGIN)
+    mib = max((mib for _, mib in machine.gpus), default=_MIB)
+    mib = max(mib, needs + MARGIN)  # cards that are too small are told as such by `here`
     work = paper(links, rule, videos, mib)
     hours = {
         gpu: sum((link.seconds or 0.0) * total for link in links if link.gpu is gpu) / 3600 for gpu in (True, False)

@@ -121,5 +121,5 @@ def figure(stage: str, engine: str | None, params: Mapping[str, Any], *, gpu: bo
     return None
 
 
-DISK = 10e9 / 3600
-"""Bytes of artifacts per second of 1080p video: 10 GB an hour, an assumption where no video was finished here."""
+DISK = (10 << 30) / 3600
+"""Bytes of artifacts per second of 1080p video: 10 GiB an hour, an assumption where no video was finished here."""

@@ -62,7 +62,7 @@ def test_a_plan_of_a_file_is_of_its_length_and_of_what_was_measured_here(desk: D
 def test_videos_or_hours_is_asked_for_and_a_file_that_is_none_is_named() -> None:
     for words in (("plan",), ("plan", "a.mp4", "--hours", "1")):
         assert str(run(*words).exception) == "give videos or --hours, one of the two"
-    assert "nowhere.mp4: no such file" in str(run("plan", "nowhere.mp4").exception)
+    assert "nowhere.mp4: no such video in the workspace" in str(run("plan", "nowhere.mp4").exception)
 
 
 def test_the_costs_of_all_videos_are_by_month_and_of_one_by_its_name(desk: Desk) -> None:
@@ -74,3 +74,14 @@ def test_the_costs_of_all_videos_are_by_month_and_of_one_by_its_name(desk: Desk)
     assert desk.folder.name in run("report", "--cost", desk.folder.name).output
     assert json.loads(run("report", "--cost", "--json").output)["months"][0]["videos"] == 1
     assert "no video is named" in str(run("report").exception)
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_example_of_the_page_is_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBD_RULES", str(RULES))
+    page = (RULES.parent / "docs" / "cost.md").read_text(encoding="utf-8")
+    command, *lines = page.partition("```\n$ dubd ")[2].partition("```")[0].strip().splitlines()
+    said = run(*command.split()).output.splitlines()
+    assert len(lines) > 15
+    for line in lines:
+        assert line.split() in [one.split() for one in said]
