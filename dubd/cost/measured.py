@@ -42,19 +42,20 @@ def signature(key: Mapping[str, Any]) -> str:
 def rates(workspace: Path) -> dict[Kind, Median]:
     """The median by stage, engine and device over all tasks that ended well; a video that cannot be read is left out.
 
-    A task's seconds are wall time on its slot or card, also where others shared that card.
+    A task's seconds are wall time on its slot or card, also where others shared that card. Those that had the load of
+    their worker in them count only where there are no others.
     """
-    found: defaultdict[Kind, list[float]] = defaultdict(list)
+    warm, cold = defaultdict[Kind, list[float]](list), defaultdict[Kind, list[float]](list)
     for folder in videos(workspace):
         try:
-            for kind, rate in _of(folder):
-                found[kind].append(rate)
+            for kind, rate, loaded in _of(folder):
+                (cold if loaded else warm)[kind].append(rate)
         except (DubdError, OSError, ValueError, KeyError, TypeError):
             continue
-    return {kind: Median(statistics.median(taken), len(taken)) for kind, taken in found.items()}
+    return {kind: Median(statistics.median(taken), len(taken)) for kind, taken in {**cold, **warm}.items()}
 
 
-def _of(folder: Path) -> Iterator[tuple[Kind, float]]:
+def _of(folder: Path) -> Iterator[tuple[Kind, float, bool]]:
     if not (folder / FILE).exists():
         return
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -69,8 +70,9 @@ def _of(folder: Path) -> Iterator[tuple[Kind, float]]:
             seconds = length.get(name.partition("/")[0]) if "/" in name else whole
             if run["state"] == "ran" and key and seconds:
                 stage = "plan" if task.startswith("plan:") else name.rpartition("/")[2].partition("-")[0]
-                device = str((run["facts"] or {}).get("device") or CPU)
-                yield (stage, signature(key), device), run["seconds"] / seconds
+                facts = run["facts"] or {}
+                kind = (stage, signature(key), str(facts.get("device") or CPU))
+                yield kind, run["seconds"] / seconds, bool(facts.get("loaded"))
     finally:
         state.close()
 

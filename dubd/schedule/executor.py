@@ -302,7 +302,7 @@ class LocalExecutor(Executor):
         """As many calls as it takes: no more items in one than memory allows, and one that lost a worker alone."""
         worker, answers = slot.worker, list[Outcome | Again]()
         assert worker is not None
-        seat = worker.seat
+        seat, fresh, worker.fresh = worker.seat, worker.fresh, False
         while len(answers) < len(tickets):
             begin, first = len(answers), tickets[len(answers)]
             items = self._estimates.limit(first)
@@ -311,7 +311,7 @@ class LocalExecutor(Executor):
             part = self._part(tickets[begin:], items)
             answer = worker.run(part, _shifted(heard, begin), items)
             if isinstance(answer, list):
-                answers += [_on(seat, outcome) for outcome in answer]
+                answers += [_on(seat, outcome, fresh=fresh) for outcome in answer]
                 self._lone.difference_update(ticket.task for ticket in part)
                 if seat and worker.alive:
                     seat.items = max(seat.items, items)
@@ -372,9 +372,11 @@ class LocalExecutor(Executor):
         )
 
 
-def _on(seat: Seat | None, outcome: Outcome) -> Outcome:
-    """Keep with a task's facts on which card it ran; the CPU goes without saying."""
-    return outcome | {"device": seat.device.name} if seat and isinstance(outcome, dict) else outcome
+def _on(seat: Seat | None, outcome: Outcome, *, fresh: bool) -> Outcome:
+    """Keep with a task's facts on which card it ran (no word: the CPU), and that its time has a load in it."""
+    if not isinstance(outcome, dict):
+        return outcome
+    return outcome | ({"device": seat.device.name} if seat else {}) | ({"loaded": True} if fresh else {})
 
 
 def _shifted(heard: Heard, by: int) -> Heard:

@@ -64,6 +64,7 @@ class Worker:
     def __init__(self, ticket: Ticket, seat: Seat | None = None) -> None:
         self.kind, self.seat = ticket.kind, seat
         self.idle_since = time.monotonic()
+        self.fresh = True  # nothing has run on it yet: the first batch's time has the load in it
         self._process: Born | subprocess.Popen[bytes] | None = None
         self._log: Path | None = None
         self._broken: DubdError | None = None

@@ -49,6 +49,18 @@ def test_the_median_is_of_the_engine_that_ran_and_of_its_device(desk: Desk) -> N
     assert found["plan", CPU].count == found["assemble", CPU].count == 1
 
 
+def test_what_had_a_load_in_it_counts_only_where_there_is_nothing_else(desk: Desk) -> None:
+    desk.build()
+    put(desk, "speak", [60.0, 1.0], {"loaded": True})
+    state = State(desk.folder)
+    state.ran(f"{desk.folder.name}:001/speak", "ran", 1.0, "", None, {})
+    state.close()
+    put(desk, "faces", [4.0, 6.0], {"loaded": True})
+    found = {stage: median for (stage, _, _), median in rates(desk.folders.workspace).items()}
+    assert (found["speak"].seconds, found["speak"].count) == (0.1, 1)
+    assert (found["faces"].seconds, found["faces"].count) == (0.5, 2)
+
+
 def test_another_voice_is_another_kind_of_work(desk: Desk) -> None:
     desk.build()
     before = {who for stage, who, _ in rates(desk.folders.workspace) if stage == "speak"}
