@@ -33,6 +33,8 @@ def why(
 
     folders = Folders.find()
     path = Path(what).absolute()
+    if not path.exists() and (folders.workspace / what).is_dir():
+        path = folders.workspace / what  # an id, said inside a video's folder
     inside = path.is_relative_to(folders.workspace) and len(path.relative_to(folders.workspace).parts) > 1
     folder = folders.workspace / path.relative_to(folders.workspace).parts[0] if inside else chosen(what, folders)
     verdicts = ask(chosen(folder.name, folders), path if inside else None)

@@ -83,6 +83,7 @@ class CodeFormer(Engine[Shot, Mapping[str, Any]]):
     licence: ClassVar[str] = "Apache-2.0; weights: S-Lab License 1.0 (non-commercial)"
     Params: ClassVar[type[Any]] = CodeFormerParams
     model_params: ClassVar[tuple[str, ...]] = ("model",)
+    precisions = ("fp32", "bf16")
     published: ClassVar[Mapping[str, Model]] = {"codeformer": PUBLISHED}
     batch: ClassVar[int] = 4  # faces at once, too
 

@@ -110,6 +110,7 @@ class Engine(ABC, Generic[Item, Made]):
     clone_params: ClassVar[tuple[str, ...] | None] = None
     published: ClassVar[Mapping[str, Model]] = {}  # by the word that a rule uses: what `dubd models list` shows
     batch: ClassVar[int] = 1  # how many jobs one call may take
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "bf16", "int8")  # those of a rule that it runs in
     # How many workers of it may run on one card at once: more than one where a call leaves most of the card's
     # compute idle. A second one starts only where more work waits than the first one's next batch.
     parallel: ClassVar[int] = 1

@@ -72,6 +72,7 @@ class Nllb(Engine[Sentence, Translation]):
     licence = f"Apache-2.0 (code); weights {_LICENCE}"
     Params = Search
     model_params = ("model",)
+    precisions = ("fp32", "fp16", "bf16")
     batch = 32
     published: ClassVar[dict[str, Model]] = {
         "nllb-200-distilled-600M": _published(

@@ -100,6 +100,7 @@ class Wav2Lip(Engine[Shot, Made]):
     licence: ClassVar[str] = f"Apache-2.0; weights: {LICENCE}"
     Params: ClassVar[type[Any]] = Wav2LipParams
     model_params: ClassVar[tuple[str, ...]] = ("model",)
+    precisions = ("fp32", "fp16", "bf16")
     published: ClassVar[Mapping[str, Model]] = {
         "wav2lip": _model("wav2lip", 435_807_851, "b78b681b68ad9fe6c6fb1debc6ff43ad05834a8af8a62ffc4167b7b34ef63c37"),
         "wav2lip_gan": _model(

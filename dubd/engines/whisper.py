@@ -44,6 +44,7 @@ class Whisper(Engine[Recording, Heard]):
     licence = "MIT (code and models)"
     Params = WhisperParams
     model_params = ("model",)
+    precisions = ("fp32", "fp16")
     published = OPENAI
     batch = 8
 

@@ -111,6 +111,7 @@ class Xtts(Engine[Line, Spoken]):
     licence = "code MPL-2.0; model CPML-1.0 (Coqui Public Model License): non-commercial, its output too"
     Params = Manner
     model_params = ("model",)
+    precisions = ("fp32", "fp16", "bf16")
     clone_params = ()
     published: ClassVar = PUBLISHED
     rates: ClassVar[tuple[float, float]] = (0.9, 1.15)

@@ -131,6 +131,10 @@ class _Check:
             own["engine"] = engine.name  # two words for one engine must not give two keys
         if self.ready and (missing := engine.missing()):
             self.fault(where, f"the engine {name!r} cannot run here", missing)
+        own_precision = any(field.name == "precision" for field in dataclasses.fields(engine.Params))
+        if (kind := own.get("precision")) is not None and not own_precision and kind not in engine.precisions:
+            can = f"precision: {' or '.join(engine.precisions)}"
+            self.fault(("stages", stage, "precision"), f"{name} does not run in {_short(kind)}", can)
         for field in dataclasses.fields(engine.Params):
             if field.name in own and field.name != "engine":
                 params[field.name] = own.pop(field.name)  # an engine whose bytes depend on it keeps it in the key
@@ -143,7 +147,7 @@ class _Check:
         except ValidationError as error:
             self.explain(error, ("stages", stage), engine.Params)
         except (TypeError, ValueError) as error:
-            self.fault(("stages", stage), str(error).splitlines()[0], f"see dubd doctor for {name}")
+            self.fault(("stages", stage), str(error).splitlines()[0], f"docs/engines tells what {name} takes")
         else:
             self.models(stage, own["params"], engine, models)
 

@@ -31,8 +31,8 @@ def verify(models: Iterable[Needed]) -> Iterator[Checked]:
             yield Checked(
                 str(model.path),
                 "",
-                "good" if there else "absent",
-                "" if there else "is named by a rule and not there",
+                "unsummed" if there else "absent",
+                "is your own, there is no sum to hold it against" if there else "is named by a rule and not there",
                 "" if there else "bring it back, or edit the rule",
             )
             continue

@@ -266,3 +266,12 @@ class TestPython:
         elsewhere = folder / "copies"
         elsewhere.mkdir()
         assert load(write(elsewhere, dump(rule))) == rule
+
+
+def test_a_precision_that_an_engine_does_not_run_in_is_refused_with_those_that_it_does(folder: Path) -> None:
+    path = folder / "talk.yaml"
+    path.write_text(BASE.replace("{engine: turn}", "{engine: nllb, precision: int8}"))
+    (fault,) = check(path, ready=False)[1]
+    assert fault.reason == "nllb does not run in 'int8'"
+    assert fault.remedy == "precision: fp32 or fp16 or bf16"
+    assert str(fault.file).endswith("talk.yaml:4")

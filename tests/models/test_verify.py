@@ -58,4 +58,4 @@ def test_a_file_of_another_size_is_bad_without_being_read(models: Path) -> None:
 
 def test_ones_own_is_only_looked_for(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
-    assert states(Own(tmp_path / "mine"), Own(tmp_path / "gone")) == ["good", "absent"]
+    assert states(Own(tmp_path / "mine"), Own(tmp_path / "gone")) == ["unsummed", "absent"]

@@ -176,3 +176,11 @@ def test_status_needs_no_numbers_library(built: tuple[Home, str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "talk-" in done.stdout
+
+
+def test_a_video_is_known_by_its_id_also_inside_its_own_folder(dubbed: Home) -> None:
+    (video,) = dubbed.videos()
+    command = [sys.executable, "-m", "dubd", "why", video.name]
+    done = subprocess.run(command, env=dubbed.environ, cwd=video, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "everything is up to date" in done.stdout
