@@ -76,10 +76,12 @@ def test_the_page_escapes_what_people_say() -> None:
         "stages": {},
         "dubs": [{"language": "es", "figures": figures([spoken], []), "lines": [spoken], "lips": None}],
         "state": "done",
+        "remarks": ["<i>remark"],
         "edited": [],
         "failed": [],
     }
     made = page(report)
     assert "<script>" not in made
     assert "<b>& so" not in made
+    assert "<i>remark" not in made
     assert "&lt;b&gt;&amp; so&lt;/b&gt;" in made

@@ -54,12 +54,14 @@ def _folder(inbox: Path, name: str) -> Path:
 
 
 def _tree(folder: Path) -> list[tuple[bytes, int, int]]:
-    """Every name below, with its size and when it was changed."""
+    """Every name below, of files with size and when they were changed; without what the daemon says beside a drop."""
     found = []
     for at, folders, files in os.walk(os.fsencode(folder)):
-        for name in (*folders, *files):
-            stat = os.lstat(os.path.join(at, name))
-            found.append((os.path.join(at, name), stat.st_size, stat.st_mtime_ns))
+        found += [(os.path.join(at, name), 0, 0) for name in folders]
+        for name in files:
+            if not name.endswith(b".error.txt"):
+                stat = os.lstat(os.path.join(at, name))
+                found.append((os.path.join(at, name), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
 
 
