@@ -20,6 +20,7 @@ DISK_LOG = "dubd.disk"  # no room for what is to be done next, and room again
 
 LOGS = ".log"  # in the workspace
 
+_KEPT = ("dubd", "watchdog")  # watchdog calls it an error that its thread was told to stop while it read
 _MOST = 1 << 20  # bytes of dubd.log before it is begun anew; the last one is kept as dubd.log.1
 
 
@@ -28,9 +29,8 @@ def keep_log(folder: Path) -> None:
 
     Called again once there is a workspace: the first start makes it.
     """
-    log = logging.getLogger("dubd")
-    log.propagate = False
-    if any(isinstance(handler, logging.FileHandler) for handler in log.handlers):
+    logs = [logging.getLogger(name) for name in _KEPT]
+    if any(isinstance(handler, logging.FileHandler) for handler in logs[0].handlers):
         return
     if folder.is_dir() and os.access(folder, os.W_OK):
         handler: logging.Handler = logging.handlers.RotatingFileHandler(
@@ -39,7 +39,9 @@ def keep_log(folder: Path) -> None:
         handler.setFormatter(OneLine("%(asctime)s %(name)s %(message)s"))
     else:
         handler = logging.NullHandler()
-    log.addHandler(handler)
+    for log in logs:
+        log.propagate = False
+        log.addHandler(handler)
 
 
 class _OnBoard(logging.Handler):

@@ -17,11 +17,13 @@ log = logging.getLogger(GPU_LOG)
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    top = logging.getLogger("dubd")
-    handlers, propagate = list(top.handlers), top.propagate
-    top.handlers.clear()
+    tops = [logging.getLogger(name) for name in ("dubd", "watchdog")]
+    before = [(top, list(top.handlers), top.propagate) for top in tops]
+    for top in tops:
+        top.handlers.clear()
     yield
-    top.handlers[:], top.propagate = handlers, propagate
+    for top, handlers, propagate in before:
+        top.handlers[:], top.propagate = handlers, propagate
 
 
 def test_the_log_is_kept_from_the_first_start_on(tmp_path: Path) -> None:
@@ -32,6 +34,16 @@ def test_the_log_is_kept_from_the_first_start_on(tmp_path: Path) -> None:
     log.warning("GPU is lost")
     (line,) = (tmp_path / ".log" / "dubd.log").read_text().splitlines()
     assert line.endswith("dubd.gpu GPU is lost")
+
+
+def test_what_watchdog_says_of_its_own_threads_is_for_developers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_log(tmp_path)
+    logging.getLogger("watchdog.observers.inotify").error("queue_events() called when the thread is inactive")
+    (line,) = (tmp_path / "dubd.log").read_text().splitlines()
+    assert line.endswith("called when the thread is inactive")
+    assert capsys.readouterr().err == ""
 
 
 def test_the_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
