@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines.contract import Engine, Shot, Vram
+from dubd.engines.contract import Engine, Shot, Vram, each
 from dubd.errors import DubdError
 from dubd.models import store
 from dubd.models.model import File, Model, Needed, chosen
@@ -129,18 +129,12 @@ class CodeFormer(Engine[Shot, Mapping[str, Any]]):
         self.net = net.to(device)
 
     def run(self, batch: Sequence[Shot]) -> list[Mapping[str, Any] | Exception]:
-        made: list[Mapping[str, Any] | Exception] = []
-        for shot in batch:
-            try:
-                made.append(self._restore(shot))
-            except Exception as error:
-                made.append(error)
-        return made
+        return each(self._restore, batch)
 
     def _restore(self, shot: Shot) -> dict[str, Any]:
         from dubd.engines import patched
         from dubd.engines.tracks import Tracks
-        from dubd.media.ffmpeg import probe
+        from dubd.media.ffmpeg import picture_of
         from dubd.media.patches import matrix
 
         assert shot.faces is not None and shot.patches is not None and shot.out is not None
@@ -150,7 +144,7 @@ class CodeFormer(Engine[Shot, Mapping[str, Any]]):
         seats = [seat if seat and seat.track in large else None for seat in found]
         sharp = patched.sharp(shot, seats, self.params.sharp)
         seats = [None if seat and seat.track in sharp else seat for seat in seats]
-        picture = next(stream for stream in probe(shot.video)["streams"] if stream["codec_type"] == "video")
+        picture = picture_of(shot.video)
         codes = matrix(picture.get("color_space", "unknown"), picture.get("color_range", "tv"))
         paste = _Paste(self.params, float(Fraction(shot.rate)), codes)
         vram = self.vram(self.params, self.kind)

@@ -90,6 +90,17 @@ class OutOfMemory(Exception):
         self.alone = alone
 
 
+def each(make: Callable[[Item], Made], batch: Sequence[Item]) -> list[Made | Exception]:
+    """What `run` answers for an engine that makes one item after the other."""
+    made: list[Made | Exception] = []
+    for item in batch:
+        try:
+            made.append(make(item))
+        except Exception as error:  # each fails for itself
+            made.append(error)
+    return made
+
+
 class Engine(ABC, Generic[Item, Made]):
     """A model, or what stands for one. One instance lives in one worker process."""
 
@@ -165,7 +176,7 @@ class Engine(ABC, Generic[Item, Made]):
 
     def condition(self, references: Sequence[Reference]) -> list[Latents | Exception]:
         """speak, where `clones`: each voice as the engine itself conditions on it, once for a video."""
-        raise NotImplementedError(f"{self.name} clones no voices")
+        return [ValueError(f"{self.name} clones no voices")] * len(references)
 
     @abstractmethod
     def load(self, device: str, params: Any) -> None:

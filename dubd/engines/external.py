@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dubd.engines import external_changed, external_exchange, external_folder, external_params, external_run, registry
-from dubd.engines.contract import Engine, Shot, Vram
+from dubd.engines.contract import Engine, Shot, Vram, each
 from dubd.engines.external_changed import Region
 from dubd.engines.external_exchange import Returned, Unusable
 from dubd.engines.external_params import ExternalParams
 from dubd.engines.external_pieces import Piece, pieces
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
-from dubd.media.ffmpeg import probe
+from dubd.media.ffmpeg import picture_of
 from dubd.models.model import Needed
 
 if TYPE_CHECKING:
@@ -111,21 +111,18 @@ class External(Engine[Shot, Made]):
                 raise self._unready(f"the environment of {params.python} is not whole{said}")
 
     def run(self, batch: Sequence[Shot]) -> list[Made | Exception]:
-        made: list[Made | Exception] = []
-        for shot in batch:
-            try:
-                with external_folder.folder() as folder:
-                    made.append(self._sync(shot, folder))
-            except Exception as error:
-                made.append(error)
-        return made
+        return each(self._in_folder, batch)
+
+    def _in_folder(self, shot: Shot) -> Made:
+        with external_folder.folder() as folder:
+            return self._sync(shot, folder)
 
     def _sync(self, shot: Shot, folder: Path) -> Made:
         """Write the shot's patches; facts are the mode, tracks, changed frames, pieces, and what went wrong."""
         assert shot.faces is not None and shot.out is not None
         assert shot.speech is not None and shot.original is not None
         tracks = Tracks.load(shot.faces)
-        picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
+        picture = picture_of(shot.video)
         size = int(picture["width"]), int(picture["height"])
         found = pieces(
             tracks,
@@ -281,7 +278,7 @@ def _by_frame(reader: PatchReader | None) -> Iterator[tuple[int, int, int, Patch
 
 
 def _colours(shot: Shot) -> tuple[str, str]:
-    picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
+    picture = picture_of(shot.video)
     return picture.get("color_space", "unknown"), picture.get("color_range", "tv")
 
 

@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.engines import visemes
-from dubd.engines.mouths_shape import MouthShape, measure
-from dubd.engines.talker import talker
+from dubd.engines.mouths_shape import MouthShape
+from dubd.engines.talking import closed, runs, talking
 from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import Part
-
-Flags = npt.NDArray[np.bool_]
 
 MARGIN = 0.2  # seconds before and after speech in which a mouth still moves
 GAP = 0.6  # seconds of quiet that do not end a stretch: each one costs a load of the program's models
@@ -56,24 +54,15 @@ def pieces(
     context: float,
 ) -> list[Piece]:
     """The pieces in order; none overlap, and none crosses a cut, since no track does. Sounds are mono at 48 kHz."""
-    from scipy.ndimage import binary_dilation
-
-    count = tracks.frames
-    heard = visemes.level(original, count, rate)
-    busy = (heard > visemes.SPEECH) | (visemes.level(speech, count, rate) > visemes.SPEECH)
-    busy = np.asarray(binary_dilation(busy, np.ones(2 * round(MARGIN * rate) + 1, np.bool_)), np.bool_)
-    shapes = [measure(tracks.points[row], tracks.seen[row]) for row in range(tracks.count)]
-    motions = np.full((tracks.count, count, 3), np.nan)
-    for row, shape in enumerate(shapes):
-        good = np.ptp(tracks.points[row][shape.frames, :, 0], axis=1) >= min_face
-        motions[row, shape.frames[good]] = shape.motions()[good]
-    who = talker(motions, heard, timing, rate)
+    faces = talking(tracks, original, timing, rate, min_face=min_face)
+    dubbed = visemes.level(speech, tracks.frames, rate) > visemes.SPEECH
+    busy = faces.busy(dubbed, round(MARGIN * rate))
     found: list[Piece] = []
-    taken = np.zeros(count, bool)
-    for row, shape in enumerate(shapes):
-        free = np.isfinite(motions[row]).all(1) & ((who == row) | (who < 0)) & ~taken
-        active = _closed(busy & (who == row), round(GAP * rate)) & free
-        for begin, end in _runs(active):
+    taken = np.zeros(tracks.frames, np.bool_)
+    for row, shape in enumerate(faces.shapes):
+        active = closed(busy & (faces.who == row), round(GAP * rate)) & faces.free(row) & ~taken
+        for run in runs(active):
+            begin, end = int(run[0]), int(run[-1]) + 1
             if end - begin < SHORTEST * rate:
                 continue
             taken[begin:end] = True
@@ -84,21 +73,6 @@ def pieces(
                 part = _part(tracks.boxes[row, first:stop], context, size)
                 found.append(Piece(shape, first, stop, part, fades))
     return sorted(found, key=lambda piece: piece.first)
-
-
-def _closed(flags: Flags, most: int) -> Flags:
-    """Holes of at most `most` frames filled; the edges stay as they are."""
-    from scipy.ndimage import binary_closing
-
-    padded = np.pad(flags, most)
-    filled = np.asarray(binary_closing(padded, np.ones(most + 1, np.bool_)), np.bool_)
-    return np.asarray(filled[most : most + len(flags)] | flags)
-
-
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    """First frame, and the one after the last, of each stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
 def _part(boxes: npt.NDArray[np.float32], context: float, size: tuple[int, int]) -> Part:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines.contract import Engine, Shot
+from dubd.engines.contract import Engine, Shot, each
 from dubd.engines.tracks import Tracks
 from dubd.models import store
 
@@ -83,17 +83,14 @@ class Dlib(Engine[Shot, Tracks]):
         self._place = dlib.shape_predictor(str(path))
 
     def run(self, batch: Sequence[Shot]) -> list[Tracks | Exception]:
-        from dubd.media.ffmpeg import frames_grey, probe
+        return each(self._tracks, batch)
 
-        made: list[Tracks | Exception] = []
-        for shot in batch:
-            try:
-                picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
-                frames = frames_grey(shot.video, int(picture["width"]), int(picture["height"]))
-                made.append(self.follow(frames, float(Fraction(shot.rate))))
-            except Exception as error:
-                made.append(error)
-        return made
+    def _tracks(self, shot: Shot) -> Tracks:
+        from dubd.media.ffmpeg import frames_grey, picture_of
+
+        picture = picture_of(shot.video)
+        frames = frames_grey(shot.video, int(picture["width"]), int(picture["height"]))
+        return self.follow(frames, float(Fraction(shot.rate)))
 
     def follow(self, frames: Iterable[Grey], rate: float) -> Tracks:
         """Tracks of the faces in `frames` (grey, full size, streamed), `rate` of them a second."""

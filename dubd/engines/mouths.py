@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dubd.engines import mouths_bend, mouths_patch
-from dubd.engines.contract import Engine, Shot
+from dubd.engines.contract import Engine, Shot, each
 from dubd.engines.mouths_patch import Area, Mouth
 from dubd.engines.mouths_plan import Limits, Plan, plan
 from dubd.engines.mouths_shape import MouthShape
 from dubd.engines.tracks import Tracks
-from dubd.media.ffmpeg import Part, frames_bgr, probe
+from dubd.media.ffmpeg import Part, frames_bgr, picture_of
 
 Made = dict[str, Any]
 Key = tuple[int, int]  # a shape's id and an index into its frames
@@ -41,7 +41,7 @@ class Mouths(Engine[Shot, Made]):
 
     @classmethod
     def revision(cls) -> str:
-        return "1"
+        return "2"
 
     def load(self, device: str, params: MouthsParams) -> None:  # noqa: ARG002  (runs on the processor)
         import cv2
@@ -50,20 +50,14 @@ class Mouths(Engine[Shot, Made]):
         self.limits = Limits(params.min_face, params.min_library, params.memory)
 
     def run(self, batch: Sequence[Shot]) -> list[Made | Exception]:
-        made: list[Made | Exception] = []
-        for shot in batch:
-            try:
-                made.append(self._sync(shot))
-            except Exception as error:
-                made.append(error)
-        return made
+        return each(self._sync, batch)
 
     def _sync(self, shot: Shot) -> Made:
         """Write the shot's patches; facts are the mode, tracks, changed frames, library size and fit."""
         assert shot.faces is not None and shot.out is not None
         assert shot.speech is not None and shot.original is not None
         tracks = Tracks.load(shot.faces)
-        picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
+        picture = picture_of(shot.video)
         size = int(picture["width"]), int(picture["height"])
         rate = float(Fraction(shot.rate))
         made = plan(tracks, shot.speech, shot.original, shot.timing, rate, size, self.limits)

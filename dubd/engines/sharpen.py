@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines.contract import Engine, Shot
+from dubd.engines.contract import Engine, Shot, each
 
 if TYPE_CHECKING:
     from dubd.media.patches import Patch, Pixels, Planes
@@ -116,13 +116,7 @@ class Sharpen(Engine[Shot, Mapping[str, Any]]):
         self.params = params
 
     def run(self, batch: Sequence[Shot]) -> list[Mapping[str, Any] | Exception]:
-        made: list[Mapping[str, Any] | Exception] = []
-        for shot in batch:
-            try:
-                made.append(self._restore(shot))
-            except Exception as error:
-                made.append(error)
-        return made
+        return each(self._restore, batch)
 
     def _restore(self, shot: Shot) -> dict[str, Any]:
         assert shot.patches is not None and shot.out is not None
@@ -266,11 +260,11 @@ def _cuts(shot: Shot) -> list[int]:
 
 def pairs(shot: Shot) -> Iterator[tuple[int, int, int, Patch, Planes]]:
     """Patches with the frame's planes under them: frame, x, y, patch, under."""
-    from dubd.media.ffmpeg import frames_yuv, probe
+    from dubd.media.ffmpeg import frames_yuv, picture_of
     from dubd.media.patches import planes
 
     assert shot.patches is not None
-    picture = next(stream for stream in probe(shot.video)["streams"] if stream["codec_type"] == "video")
+    picture = picture_of(shot.video)
     size = int(picture["width"]), int(picture["height"])
     part = shot.patches.within(*size)
     rest = iter(shot.patches)

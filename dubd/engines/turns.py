@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines import mouths_path, visemes
-from dubd.engines.mouths_shape import MouthShape, measure
-from dubd.engines.talker import talker
+from dubd.engines import mouths_path
+from dubd.engines.mouths_shape import MouthShape
+from dubd.engines.talking import Flags, Run, closed, runs, talking
 from dubd.engines.tracks import Tracks
 
 Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Run = npt.NDArray[np.int64]
 
-HANG = 3  # frames that a mouth goes on moving before and after speech
-GAP = 6  # frames: shorter quiet stretches are not left to the source's mouth
+HANG = 0.12  # seconds that a mouth goes on moving before and after speech
+GAP = 0.24  # seconds: shorter quiet stretches are not left to the source's mouth
 REST = 1.5  # seconds that a changed stretch may reach out to where the source's mouth is at rest
 AT_REST = 0.3  # of the way from shut to wide open
 
@@ -37,7 +34,7 @@ class Turn:
 
     def runs(self) -> list[Run]:
         """The stretches without a gap, as arrays of picture numbers."""
-        return _runs(self.active)
+        return runs(self.active)
 
     def fade(self, run: Run, over: int) -> Array:
         """Weights (n,) that bring the change of a stretch in and out over `over` frames.
@@ -63,33 +60,21 @@ def turns(
     `speech` (N,) says where the dub is heard, `original` is the source's sound, mono at 48 kHz. Faces narrower than
     `min_face` px from ear to ear, or turned away, are left alone.
     """
-    count = tracks.frames
-    heard = visemes.level(original, count, rate)
-    shapes = [measure(tracks.points[row], tracks.seen[row]) for row in range(tracks.count)]
-    gaps = np.full((tracks.count, count), np.nan)
-    motions = np.full((tracks.count, count, 3), np.nan)
-    for row, shape in enumerate(shapes):
-        across = np.ptp(tracks.points[row][shape.frames, :, 0], axis=1)
-        good = (across >= min_face) & (np.abs(shape.yaw) <= mouths_path.MAX_YAW)
-        gaps[row, shape.frames[good]] = shape.gap[good]
-        motions[row, shape.frames[good]] = shape.motions()[good]
-    who = talker(motions, heard, timing, rate)
-    busy = _grow(speech, HANG) | _grow(heard > visemes.SPEECH, HANG)
+    faces = talking(tracks, original, timing, rate, min_face=min_face, max_yaw=mouths_path.MAX_YAW)
+    busy = faces.busy(speech, round(HANG * rate))
     made: list[Turn] = []
-    taken = np.zeros(count, np.bool_)
-    for row, shape in enumerate(shapes):
-        free = np.isfinite(gaps[row]) & ((who == row) | (who < 0)) & ~taken
-        active = _close(busy & (who == row), GAP) & free
+    taken = np.zeros(tracks.frames, np.bool_)
+    for row, shape in enumerate(faces.shapes):
+        free = faces.free(row) & ~taken
+        active = closed(busy & (faces.who == row), round(GAP * rate)) & free
         if active.any():
-            active = _close(_reach_rest(active, free, gaps[row], round(REST * rate)), GAP) & free
+            gap = np.full(tracks.frames, np.nan)
+            gap[shape.frames] = shape.gap
+            gap[~faces.seen[row]] = np.nan
+            active = closed(_reach_rest(active, free, gap, round(REST * rate)), round(GAP * rate)) & free
             taken |= active
             made.append(Turn(shape, active))
     return made
-
-
-def _grow(flags: Flags, by: int) -> Flags:
-    """True also within `by` frames of a True."""
-    return np.asarray(np.convolve(flags, np.ones(2 * by + 1))[by : by + len(flags)] > 0.5)
 
 
 def _reach_rest(active: Flags, free: Flags, gap: Array, most: int) -> Flags:
@@ -100,24 +85,10 @@ def _reach_rest(active: Flags, free: Flags, gap: Array, most: int) -> Flags:
     shut, wide = np.nanquantile(gap, (mouths_path.CLOSED, mouths_path.HIGH))
     rest = ~free | (gap <= shut + AT_REST * (wide - shut))
     wider = active.copy()
-    for run in _runs(active):
+    for run in runs(active):
         for edge, way in ((run[0], -1), (run[-1], 1)):
             for frame in range(edge + way, edge + way * (most + 1), way):
                 if not 0 <= frame < len(gap) or rest[frame]:
                     break
                 wider[frame] = True
     return wider
-
-
-def _close(flags: Flags, most: int) -> Flags:
-    """Fill holes of at most `most` frames."""
-    filled = flags.copy()
-    for before, after in pairwise(np.flatnonzero(flags)):
-        if after - before - 1 <= most:
-            filled[before:after] = True
-    return filled
-
-
-def _runs(flags: Flags) -> list[Run]:
-    at = np.flatnonzero(flags)
-    return [run for run in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(run)]

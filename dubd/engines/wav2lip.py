@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.engines import jaw_mask, mel, visemes, wav2lip_reference
-from dubd.engines.contract import Engine, Shot, Vram
+from dubd.engines.contract import Engine, Shot, Vram, each
 from dubd.engines.jaw_mask import Area
 from dubd.engines.mel import Heard
 from dubd.engines.tracks import Tracks
 from dubd.engines.turns import turns
 from dubd.engines.wav2lip_crop import SIDE, Crops, crops
 from dubd.errors import DubdError
-from dubd.media.ffmpeg import Part, frames_bgr, probe
+from dubd.media.ffmpeg import Part, frames_bgr, picture_of
 from dubd.models import store
 from dubd.models.model import File, Model, Needed, chosen
 
@@ -110,6 +110,10 @@ class Wav2Lip(Engine[Shot, Made]):
     batch: ClassVar[int] = 32  # faces in one call of the network
 
     @classmethod
+    def revision(cls) -> str:
+        return "2"
+
+    @classmethod
     def missing(cls) -> str | None:
         return None if importlib.util.find_spec("torch") else "pip install 'dubd[wav2lip]'"
 
@@ -143,20 +147,14 @@ class Wav2Lip(Engine[Shot, Made]):
         self.net = net.to(dtype=self.dtype).to(device=device, memory_format=torch.channels_last)
 
     def run(self, batch: Sequence[Shot]) -> list[Made | Exception]:
-        made: list[Made | Exception] = []
-        for shot in batch:
-            try:
-                made.append(self._sync(shot))
-            except Exception as error:
-                made.append(error)
-        return made
+        return each(self._sync, batch)
 
     def _sync(self, shot: Shot) -> Made:
         """Write the shot's patches; facts are the mode, tracks, changed frames and references shown."""
         assert shot.faces is not None and shot.out is not None
         assert shot.speech is not None and shot.original is not None
         tracks = Tracks.load(shot.faces)
-        picture = next(s for s in probe(shot.video)["streams"] if s["codec_type"] == "video")
+        picture = picture_of(shot.video)
         size = int(picture["width"]), int(picture["height"])
         steps = self._plan(shot, tracks)
         beside = (

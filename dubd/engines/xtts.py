@@ -184,7 +184,7 @@ class Xtts(Engine[Line, Spoken]):
     def _attempt(self, line: Line) -> Spoken | Exception:
         try:
             return self._spoken(line)
-        except (RuntimeError, ValueError, KeyError, NotImplementedError, DubdError) as error:
+        except (RuntimeError, ValueError, KeyError, DubdError) as error:
             return error
 
     def _loaded(self) -> Model:

@@ -67,6 +67,11 @@ def probe(path: Path | str) -> dict[str, Any]:
     return found
 
 
+def picture_of(path: Path) -> dict[str, Any]:
+    """The picture stream of a video of our own making, as ffprobe tells it; raises as `probe` does."""
+    return next(stream for stream in probe(path)["streams"] if stream["codec_type"] == "video")
+
+
 def _probing(path: Path | str, *options: str) -> tuple[str, ...]:
     return ("ffprobe", "-v", "error", *_options(), *options, url(path))
 

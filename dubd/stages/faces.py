@@ -8,15 +8,15 @@ import numpy as np
 
 from dubd.engines.contract import Engine, Shot
 from dubd.engines.tracks import Tracks
-from dubd.media.ffmpeg import probe
+from dubd.media.ffmpeg import picture_of
 from dubd.stages.job import Facts, Job, one_by_one
 
 
 @one_by_one
 def run(job: Job, engine: Engine[Shot, Tracks]) -> Facts:
     """Write `faces` (faces.npz) for `video`; params: rate. No face at all is no error."""
-    picture = next(s for s in probe(job.inputs["video"])["streams"] if s["codec_type"] == "video")
-    shot = Shot(job.inputs["video"], str(job.params["rate"]), int(picture["nb_frames"]))
+    frames = int(picture_of(job.inputs["video"])["nb_frames"])
+    shot = Shot(job.inputs["video"], str(job.params["rate"]), frames)
     (made,) = engine.run([shot])
     if isinstance(made, Exception):
         raise made

@@ -8,7 +8,7 @@ from typing import Any
 
 from dubd.engines.contract import Engine, Shot
 from dubd.engines.tracks import Tracks
-from dubd.media.ffmpeg import probe, read_audio
+from dubd.media.ffmpeg import picture_of, read_audio
 from dubd.media.patches import PatchWriter
 from dubd.stages.job import Facts, Job, one_by_one
 
@@ -25,7 +25,7 @@ def run(job: Job, engine: Engine[Shot, dict[str, Any]]) -> Facts:
     rate = str(job.params["rate"])
     tracks = Tracks.load(job.inputs["faces"])
     timing = on_segment_clock(json.loads(job.inputs["timing"].read_text("utf-8"))["lines"], float(job.params["start"]))
-    picture = next(stream for stream in probe(job.inputs["video"])["streams"] if stream["codec_type"] == "video")
+    picture = picture_of(job.inputs["video"])
     with PatchWriter(
         job.outputs["patches"],
         job.outputs["geometry"],

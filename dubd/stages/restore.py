@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dubd.engines.contract import Engine, Shot
-from dubd.media.ffmpeg import probe
+from dubd.media.ffmpeg import picture_of
 from dubd.media.patches import PatchReader, PatchWriter
 from dubd.stages.job import Facts, Job, one_by_one
 
@@ -17,7 +17,7 @@ def run(job: Job, engine: Engine[Shot, Mapping[str, Any]]) -> Facts:
 
     As many patches come out as went in, in the same places.
     """
-    picture = next(stream for stream in probe(job.inputs["video"])["streams"] if stream["codec_type"] == "video")
+    picture = picture_of(job.inputs["video"])
     patches = PatchReader(job.inputs["patches"], job.inputs["geometry"])
     rate = str(job.params["rate"])
     mode = f"{patches.mode}+{engine.name}"
