@@ -17,13 +17,7 @@ PCI = Path("/sys/bus/pci/devices")
 _NVIDIA: Final = "0x10de"  # PCI vendor
 _DISPLAY: Final = "0x03"  # PCI class of display controllers: a card's sound is a device of its own
 _PATIENCE: Final = 120.0  # s: torch alone takes 20 on a cold disk
-_TRY: Final = """\
-import torch
-if torch.version.cuda is None:
-    raise SystemExit(f"torch {torch.__version__} is built without CUDA")
-torch.zeros(1, device="cuda")
-print(f"torch {torch.__version__} with CUDA {torch.version.cuda} on {torch.cuda.get_device_name()}")
-"""
+_TRY: Final = "dubd.engines.cuda_try"
 
 
 def findings(needed: Callable[[], bool]) -> Iterator[Finding]:
@@ -57,7 +51,7 @@ def _cuda(level: Level) -> Finding:
     """Whether PyTorch can use a card, tried in a process of its own: CUDA cannot be let go of in this one."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _TRY], capture_output=True, text=True, timeout=_PATIENCE, check=False
+            [sys.executable, "-m", _TRY], capture_output=True, text=True, timeout=_PATIENCE, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("cuda", level, f"could not be tried: {error}", "nvidia-smi tells more")
