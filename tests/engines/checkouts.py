@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -14,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from dubd.engines.external import External
-from dubd.engines.landmarks import Dlib, DlibParams
 from dubd.engines.tracks import Tracks
 from dubd.engines.videoretalking import CHECKPOINTS, VideoRetalking
 from dubd.media.ffmpeg import write_wav
-from dubd.stages import faces, lipsync
+from dubd.stages import lipsync
 from dubd.stages.job import Job
+from tests import sample_segment
 
-SAMPLE = Path(__file__).parents[2] / "script" / "sample" / "talking_head.mp4"
 PROGRAMS = Path(__file__).with_name("stand_in")
 FRAMES, RATE = 24, 25
 ARGS = ("inference.py", "--face", "{face}", "--audio", "{audio}", "--outfile", "{out}", "--re_preprocess")
@@ -39,20 +37,8 @@ def checkout(folder: Path, program: str = "videoretalking", entry: str = "infere
 
 
 def segment(folder: Path) -> dict[str, Path]:
-    """Video, faces and source sound of FRAMES frames of the sample from .8 s on, in which it speaks throughout."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = {"video": folder / "video.mp4", "faces": folder / "faces.npz", "audio": folder / "audio.wav"}
-    source = ["ffmpeg", "-v", "error", "-ss", "0.8", "-i", str(SAMPLE)]
-    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-pix_fmt", "yuv420p", "-threads", "1"]
-    subprocess.run([*source, "-frames:v", str(FRAMES), "-an", *encode, str(made["video"])], check=True)
-    length = str(FRAMES / RATE)
-    subprocess.run([*source, "-t", length, "-vn", "-ac", "1", "-ar", "48000", str(made["audio"])], check=True)
-    engine = Dlib()
-    engine.load("cpu", DlibParams())
-    job = Job("t", "faces", {"video": made["video"]}, {"faces": made["faces"]}, {"rate": f"{RATE}/1"})
-    (facts,) = faces.run([job], engine)
-    assert isinstance(facts, dict) and facts["seen"] == 1.0, facts
-    return made
+    """FRAMES frames of the sample from .8 s on, in which it speaks throughout."""
+    return sample_segment.make(folder, FRAMES, 0.8)
 
 
 def without(segment: Mapping[str, Path], folder: Path, frames: list[int]) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,7 @@ torch = pytest.importorskip("torch", reason="pip install 'dubd[wav2lip]'")
 
 from dubd.engines import mel, wav2lip, wav2lip_reference  # noqa: E402
 from dubd.engines.contract import OutOfMemory, Room  # noqa: E402
-from dubd.engines.landmarks import Dlib, DlibParams, model  # noqa: E402
+from dubd.engines.landmarks import model  # noqa: E402
 from dubd.engines.mouths_shape import measure  # noqa: E402
 from dubd.engines.tracks import Tracks  # noqa: E402
 from dubd.engines.wav2lip import Wav2Lip, Wav2LipParams  # noqa: E402
@@ -25,13 +24,13 @@ from dubd.errors import DubdError  # noqa: E402
 from dubd.media.ffmpeg import frames_yuv, write_wav  # noqa: E402
 from dubd.media.patches import Patch, PatchReader, Pixels, planes  # noqa: E402
 from dubd.models.model import Own  # noqa: E402
-from dubd.stages import faces, lipsync  # noqa: E402
+from dubd.stages import lipsync  # noqa: E402
 from dubd.stages.job import Job  # noqa: E402
+from tests import sample_segment  # noqa: E402
 from tests.engines import tiny_wav2lip  # noqa: E402
 from tests.engines.test_wav2lip_crop import moved  # noqa: E402
 
 pytestmark = pytest.mark.skipif(model() is None, reason="the 68-point model of libdlib-data is not here")
-SAMPLE = Path(__file__).parents[2] / "script" / "sample" / "talking_head.mp4"
 FRAMES = 70
 SPOKEN = {"id": "000-01", "speaker": "S1", "slot": [0.83, 2.65], "start": 0.9, "end": 2.6, "phonemes": []}
 SHORT = {**SPOKEN, "slot": [0.83, 1.6], "end": 1.5}  # where it does not matter what is drawn, but how
@@ -45,16 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def segment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Video, faces and source sound of the sample's first seconds, in which it speaks from .83 to 2.65 s."""
-    folder = tmp_path_factory.mktemp("segment")
-    made = {"video": folder / "video.mp4", "faces": folder / "faces.npz", "audio": folder / "audio.wav"}
-    source = ["ffmpeg", "-v", "error", "-i", str(SAMPLE)]
-    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-pix_fmt", "yuv420p", "-threads", "1"]
-    subprocess.run([*source, "-frames:v", str(FRAMES), "-an", *encode, str(made["video"])], check=True)
-    subprocess.run([*source, "-t", str(FRAMES / 25), "-vn", "-ac", "1", "-ar", "48000", str(made["audio"])], check=True)
-    engine = Dlib()
-    engine.load("cpu", DlibParams())
-    faces.run([Job("t", "faces", {"video": made["video"]}, {"faces": made["faces"]}, {"rate": "25/1"})], engine)
-    return made
+    return sample_segment.make(tmp_path_factory.mktemp("segment"), FRAMES)
 
 
 def noise(start: float, end: float, seconds: float = FRAMES / 25) -> np.ndarray:

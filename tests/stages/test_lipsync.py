@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,16 @@ import numpy as np
 import pytest
 
 from dubd.engines import mouths, mouths_plan, visemes
-from dubd.engines.landmarks import Dlib, DlibParams, model
+from dubd.engines.landmarks import model
 from dubd.engines.mouths import Mouths, MouthsParams
 from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import frames_bgr, write_wav
 from dubd.media.patches import PatchReader
-from dubd.stages import faces, lipsync
+from dubd.stages import lipsync
 from dubd.stages.job import Job
+from tests import sample_segment
 
 pytestmark = pytest.mark.skipif(model() is None, reason="the 68-point model of libdlib-data is not here")
-SAMPLE = Path(__file__).parents[2] / "script" / "sample" / "talking_head.mp4"
 FRAMES = 70
 
 
@@ -36,20 +35,7 @@ def babble(start: float, end: float) -> np.ndarray:
 @pytest.fixture(scope="module")
 def segment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Video, faces and source sound of the sample's first seconds, in which it speaks from .83 to 2.65 s."""
-    folder = tmp_path_factory.mktemp("segment")
-    made = {"video": folder / "video.mp4", "faces": folder / "faces.npz", "audio": folder / "audio.wav"}
-    source = ["ffmpeg", "-v", "error", "-i", str(SAMPLE)]
-    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-pix_fmt", "yuv420p", "-threads", "1"]
-    subprocess.run([*source, "-frames:v", str(FRAMES), "-an", *encode, str(made["video"])], check=True)
-    subprocess.run([*source, "-t", str(FRAMES / 25), "-vn", "-ac", "1", "-ar", "48000", str(made["audio"])], check=True)
-    engine = Dlib()
-    engine.load("cpu", DlibParams())
-    (facts,) = faces.run(
-        [Job("t", "faces", {"video": made["video"]}, {"faces": made["faces"]}, {"rate": "25/1"})], engine
-    )
-    assert isinstance(facts, dict), facts
-    assert facts["tracks"] == 1 and facts["seen"] == 1.0 and facts["shots"] == 1
-    return made
+    return sample_segment.make(tmp_path_factory.mktemp("segment"), FRAMES)
 
 
 def sync(
