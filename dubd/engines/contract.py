@@ -147,6 +147,11 @@ class Engine(ABC, Generic[Item, Made]):
         return None
 
     @classmethod
+    def unfit(cls, params: Any, source: str) -> tuple[str, str, str] | None:  # noqa: ARG003  (for engines to answer)
+        """Which of these `Params` cannot go with the language spoken, where its others can; why, and what to do."""
+        return None
+
+    @classmethod
     def models(cls, params: Any) -> tuple[Needed, ...]:  # noqa: ARG003  (for engines to answer)
         """The model files that it loads with these `Params`: tasks wait until they are here (`dubd models pull`).
 

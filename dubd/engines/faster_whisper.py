@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dubd.engines.contract import Engine, Heard, OutOfMemory, Recording, Vram
 from dubd.engines.whisper import WhisperParams
-from dubd.engines.whisper_languages import refusal
+from dubd.engines.whisper_languages import refusal, unfit
 from dubd.engines.whisper_published import CONVERTED, ct2_vram, shape
 from dubd.models import store
 from dubd.models.model import Needed, chosen
@@ -55,6 +55,10 @@ class FasterWhisper(Engine[Recording, Heard]):
     @classmethod
     def refuses(cls, source: str, target: str) -> str | None:  # noqa: ARG003
         return refusal(cls.name, source)
+
+    @classmethod
+    def unfit(cls, params: WhisperParams, source: str) -> tuple[str, str, str] | None:
+        return unfit(params.model, source, cls.published)
 
     @classmethod
     def models(cls, params: WhisperParams) -> tuple[Needed, ...]:

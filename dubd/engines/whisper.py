@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dubd.engines.contract import Engine, Heard, Recording, Vram
-from dubd.engines.whisper_languages import refusal
+from dubd.engines.whisper_languages import refusal, unfit
 from dubd.engines.whisper_published import OPENAI, shape, torch_vram
 from dubd.errors import DubdError
 from dubd.models import store
@@ -67,6 +67,10 @@ class Whisper(Engine[Recording, Heard]):
     @classmethod
     def refuses(cls, source: str, target: str) -> str | None:  # noqa: ARG003
         return refusal(cls.name, source)
+
+    @classmethod
+    def unfit(cls, params: WhisperParams, source: str) -> tuple[str, str, str] | None:
+        return unfit(params.model, source, cls.published)
 
     @classmethod
     def models(cls, params: WhisperParams) -> tuple[Needed, ...]:

@@ -191,9 +191,14 @@ class _Check:
     def languages(self, rule: Rule) -> None:
         """Let each engine say whether it can do the pair, once the names are known to be right."""
         for stage, chosen in rule.stages:
-            if not chosen.on or self.faults or stage == "transcribe":  # a sidecar may stand in for a recogniser
+            if not chosen.on or self.faults:
                 continue
             engine = registry.find(stage, chosen.engine)
+            if found := engine.unfit(engine.Params(**chosen.params), rule.languages.source):
+                key, reason, remedy = found
+                self.fault(("stages", stage, key), reason, remedy)
+            if stage == "transcribe":  # a sidecar may stand in for a recogniser that lacks the language altogether
+                continue
             for target in rule.languages.target:
                 steps = rule.languages.steps(target) if stage == "translate" else ((rule.languages.source, target),)
                 for source, into in steps:

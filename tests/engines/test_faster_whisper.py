@@ -18,7 +18,7 @@ from dubd.errors import DubdError
 from dubd.models.model import Model
 from dubd.stages import transcribe
 from tests.engines import tiny_whisper
-from tests.engines.test_whisper import LOOP, recording, segment, texts
+from tests.engines.test_whisper import LOOP, recording, ruled, segment, texts
 from tests.engines.voices import BRIGHT
 
 
@@ -173,3 +173,21 @@ def test_a_bad_model_is_told_in_one_line(
     with pytest.raises(DubdError, match=said) as caught:
         FasterWhisper().load("cpu", WhisperParams(str(folder)))
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["vocabulary.json", "vocabulary.txt"])
+def test_a_converted_folder_with_a_vocabulary_for_english_is_refused_when_the_rule_is_read(
+    tmp_path: Path, converted: Path, form: str
+) -> None:
+    words = json.loads((converted / "vocabulary.json").read_text())
+    folder = tmp_path / "distil-medium.en"
+    folder.mkdir()
+    for few in (words, words[:-1]):  # CTranslate2 tells the two kinds apart by this one word
+        text = json.dumps(few) if form.endswith("json") else "\n".join(few) + "\n"
+        (folder / form).write_text(text, encoding="utf-8")
+        found = ruled(tmp_path, "{engine: faster-whisper, model: ./distil-medium.en}")
+        assert [line.split(": ", 2)[2] for line in found] == [
+            "distil-medium.en hears English alone, and languages.source is kn; "
+            "choose a model without .en (dubd models list)"
+        ] * (few is not words)
+    assert ruled(tmp_path, "{engine: faster-whisper, model: ./distil-medium.en}", "en") == []

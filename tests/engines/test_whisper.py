@@ -21,6 +21,7 @@ from dubd.engines.whisper_batch import Decoded, recognise, repetition
 from dubd.engines.whisper_torch import TorchDecoder, model
 from dubd.engines.whisper_window import LONGEST, RATE, Timed, Window, spoken, windows, written
 from dubd.errors import DubdError
+from dubd.graph.rules import check
 from dubd.media.timeline import SAMPLE_RATE
 from dubd.models.model import Model
 from dubd.stages import transcribe
@@ -299,3 +300,24 @@ def test_a_precision_that_it_would_not_keep_is_refused(precision: str) -> None:
     engine.precision = precision
     with pytest.raises(DubdError, match=f"does not run in {precision}.*faster-whisper has int8"):
         engine.load("cpu", WhisperParams(model="tiny"))
+
+
+def ruled(folder: Path, transcribe: str, source: str = "kn") -> list[str]:
+    rule = folder / "talk.yaml"
+    stages = "translate: nllb, speak: espeak, lipsync: none, restore: none"
+    rule.write_text(f"languages: {{source: {source}, target: hi}}\nstages: {{transcribe: {transcribe}, {stages}}}\n")
+    return [str(fault) for fault in check(rule, ready=False)[1]]
+
+
+@pytest.mark.parametrize("name", [name for name in Whisper.published if name.endswith(".en")])
+def test_a_rule_with_a_model_for_english_and_another_language_is_refused_when_it_is_read(
+    tmp_path: Path, name: str
+) -> None:
+    (fault,) = ruled(tmp_path, f"{{engine: whisper, model: {name}}}")
+    said = f"transcribe: {name} hears English alone, and languages.source is kn; model: {name.removesuffix('.en')}"
+    assert fault == f"{tmp_path}/talk.yaml:2: {said}"
+
+
+def test_english_may_be_heard_by_a_model_for_english_and_kannada_by_one_for_all(tmp_path: Path) -> None:
+    assert ruled(tmp_path, "{engine: whisper, model: tiny.en, detect: true}", "en-GB") == []
+    assert ruled(tmp_path, "{engine: whisper, model: tiny}") == []
