@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dubd.errors import DubdError, Exit
 from dubd.models import http, store, sums
-from dubd.models.model import File, Model
+from dubd.models.model import HUB, File, Model
 from dubd.models.part import Part, held
 from dubd.models.store import bytes_of
 
@@ -69,6 +69,7 @@ class _Download:
         assert file.url
         self.model, self.file, self.listener, self.pause = model, file, listener, pause
         self.url = file.url
+        self.asked, self.mirror = http.address(file.url), http.mirror(file.url)
         self.target = store.place(model) / file.path
         self.what = f"{model.name}/{file.path}"
 
@@ -148,7 +149,7 @@ class _Download:
         size, total = self.file.size, answer.total
         if size is not None and total is not None and size != total:
             raise DubdError(
-                f"the server has {total} bytes at {self.url}, published are {size}: it is another file",
+                f"the server has {total} bytes at {self.asked}, published are {size}: it is another file",
                 file=self.what,
                 remedy=self._by_hand(),
             )
@@ -158,30 +159,39 @@ class _Download:
     def _wrong(self, part: Part, sha256: str | None) -> DubdError:
         said = f"sha256 {part.sha256}, published is {sha256}" if sha256 else f"{part.size} bytes, not {self.file.size}"
         return DubdError(
-            f"what came from {self.url} has {said}: it was removed",
+            f"what came from {self.asked} has {said}: it was removed",
             file=self.what,
-            remedy=f"try again later with dubd models pull {self.model.name}; if it stays so, the file was replaced",
+            remedy=self._elsewhere()
+            or f"try again later with dubd models pull {self.model.name}; if it stays so, the file was replaced",
         )
 
     def _refused(self, error: http.Refused) -> DubdError:
+        if error.status == http.NO_ADDRESS and self.mirror:
+            remedy = f"set {http.ENDPOINT} to the address of a mirror, https://..., or unset it"
+            return NoNetwork(f"{http.ENDPOINT}={self.mirror!r} is no web address", file=self.what, remedy=remedy)
         if error.status in (401, 403):
-            reason = f"{self.url} wants a sign-in ({error})"
+            reason = f"{self.asked} wants a sign-in ({error})"
         elif error.status in (404, 410):
-            reason = f"{self.url} is not there any more ({error})"
+            reason = f"{self.asked} is not there{'' if self.mirror else ' any more'} ({error})"
         else:
-            reason = f"{self.url} does not give it ({error})"
+            reason = f"{self.asked} does not give it ({error})"
         return DubdError(reason, file=self.what, remedy=self._by_hand())
 
     def _unreachable(self, error: http.Unreachable) -> DubdError:
-        host = http.address(self.url).split("/")[2]
-        return NoNetwork(
-            f"{host} cannot be reached: {error}",
-            file=self.what,
-            remedy=f"connect, or set HTTPS_PROXY, then dubd models pull {self.model.name}",
-        )
+        host = self.asked.split("/")[2]
+        set_ = f"unset {http.ENDPOINT}, which names it" if self.mirror else "set HTTPS_PROXY"
+        remedy = f"connect, or {set_}, then dubd models pull {self.model.name}"
+        return NoNetwork(f"{host} cannot be reached: {error}", file=self.what, remedy=remedy)
 
     def _by_hand(self) -> str:
-        return by_hand(self.model, self.file)
+        return self._elsewhere() or by_hand(self.model, self.file)
+
+    def _elsewhere(self) -> str:
+        """Where a mirror has answered: it, not the publisher, is what a person can see to."""
+        if not self.mirror:
+            return ""
+        named = f"{http.ENDPOINT}={self.mirror}"
+        return f"{named} is asked in place of {HUB}: name one that has it, or unset {http.ENDPOINT}"
 
     def disk_fault(self, error: OSError) -> DubdError:
         """The disk's error as the line a person can act on; what has come is kept."""

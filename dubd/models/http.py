@@ -16,12 +16,14 @@ import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from dubd import __version__
 from dubd.models.model import HUB
 from dubd.models.sums import SHA256
 
 ENDPOINT = "HF_ENDPOINT"
+NO_ADDRESS = 0  # the status of a refusal that no server has given
 _TIMEOUT = 30.0  # s without a byte
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 
@@ -44,10 +46,15 @@ class Unreachable(Exception):
 
 def address(url: str, environ: Mapping[str, str] | None = None) -> str:
     """`url` as it is asked for: HF_ENDPOINT stands in for the hub where it is set."""
+    endpoint = mirror(url, environ)
+    return endpoint.rstrip("/") + url.removeprefix(HUB) if endpoint else url
+
+
+def mirror(url: str, environ: Mapping[str, str] | None = None) -> str:
+    """What HF_ENDPOINT holds, where it decides who is asked for `url`; else empty."""
     env = os.environ if environ is None else environ
-    if (endpoint := env.get(ENDPOINT)) and url.startswith(f"{HUB}/"):
-        return endpoint.rstrip("/") + url.removeprefix(HUB)
-    return url
+    named = env.get(ENDPOINT, "")
+    return named if url.startswith(f"{HUB}/") and named.rstrip("/") != HUB else ""
 
 
 class Answer:
@@ -94,7 +101,7 @@ def ask(url: str, start: int = 0, validator: str | None = None) -> Answer:
     """
     where = address(url)
     if not where.startswith(("https://", "http://")):
-        raise Refused(0, f"{where} is no web address")
+        raise Refused(NO_ADDRESS, f"{where} is no web address")
     headers = {"User-Agent": f"dubd/{__version__}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -111,12 +118,16 @@ def ask(url: str, start: int = 0, validator: str | None = None) -> Answer:
             return Answer(error, 416, error.headers, follow.linked, hub)
         error.close()
         reason = f"{error.code} {error.reason}"
+        if (host := urlsplit(error.url).netloc) != urlsplit(where).netloc:
+            reason += f" from {host}, where it was sent on to"
         raise Cut(reason) if error.code in _PASSING else Refused(error.code, reason) from error
     except urllib.error.URLError as error:
         cause = error.reason if isinstance(error.reason, OSError) else error
         if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
             raise Cut(_words(cause)) from error
         raise Unreachable(_words(cause)) from error
+    except (ValueError, http.client.InvalidURL) as error:
+        raise Refused(NO_ADDRESS, f"{where} is no web address: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise Cut(_words(error)) from error
     return Answer(response, response.status, response.headers, follow.linked, hub)

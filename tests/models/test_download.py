@@ -17,7 +17,7 @@ import pytest
 from dubd.errors import DubdError, Exit
 from dubd.models import http, store, sums
 from dubd.models.download import PAUSES, Listener, NoNetwork, download
-from dubd.models.model import File, Model, from_hub
+from dubd.models.model import HUB, File, Model, from_hub
 from dubd.models.pull import pull
 from tests.models.shelf import Shelf
 
@@ -310,3 +310,54 @@ class TestHub:
         with pytest.raises(DubdError, match="published is " + "e" * 64):
             load(from_hub("hub", "some/repo", "f00d", (File("w.pt"),), "MIT"), ear)
         assert names(models) == []
+
+
+class TestMirror:
+    """HF_ENDPOINT is what a person can see to, and the hub has not been asked: no line says that it was."""
+
+    @pytest.fixture
+    def published(self) -> Model:
+        return from_hub("hub", "some/repo", "f00d", (File("w.pt", None, len(WEIGHTS), SUM),), "MIT")
+
+    @pytest.mark.parametrize("answer", [None, bytes(len(WEIGHTS)), WEIGHTS[:-1]], ids=["404", "other bytes", "short"])
+    def test_what_it_does_wrong_is_told_with_its_address_and_not_with_that_of_the_hub(
+        self, published: Model, shelf: Shelf, ear: Ear, monkeypatch: pytest.MonkeyPatch, answer: bytes | None
+    ) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", shelf.url)
+        if answer is not None:
+            shelf.files["/some/repo/resolve/f00d/w.pt"] = answer
+        with pytest.raises(DubdError) as caught:
+            load(published, ear)
+        assert f"{shelf.url}/some/repo/resolve/f00d/w.pt" in caught.value.reason
+        assert "huggingface.co" not in caught.value.reason
+        assert caught.value.remedy == (
+            f"HF_ENDPOINT={shelf.url} is asked in place of https://huggingface.co: "
+            "name one that has it, or unset HF_ENDPOINT"
+        )
+
+    @pytest.mark.parametrize("value", ["nonsense", "hf.example", "https://[", "http://a b", "https://"])
+    def test_what_is_no_address_is_told_once_and_not_tried_again(
+        self, ear: Ear, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", value)
+        (fault,) = pull([from_hub("hub", "some/repo", "f00d", (File("a"), File("b")), "MIT")], ear)
+        assert str(fault) == (
+            f"hub/a: HF_ENDPOINT={value!r} is no web address; "
+            "set HF_ENDPOINT to the address of a mirror, https://..., or unset it"
+        )
+        assert ear.said == []
+
+    def test_one_that_cannot_be_reached_is_named_with_the_variable(
+        self, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as there:
+            port = there.getsockname()[1]
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+        (fault,) = pull([from_hub("hub", "some/repo", "f00d", (File("a"), File("b")), "MIT")], ear)
+        assert str(fault) == (
+            f"hub/a: 127.0.0.1:{port} cannot be reached: Connection refused; "
+            "connect, or unset HF_ENDPOINT, which names it, then dubd models pull hub"
+        )
+
+    def test_the_hub_itself_is_no_mirror(self) -> None:
+        assert http.mirror(f"{HUB}/a", {"HF_ENDPOINT": f"{HUB}/"}) == ""
