@@ -13,6 +13,9 @@ from dubd.cli.console import clock, say, show_json
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dubd.graph.needed import Lack
     from dubd.graph.why import Verdict
 
 
@@ -24,6 +27,8 @@ def why(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Tell why an artifact, or everything in a video, would be made again: the input or parameter that changed.
+
+    Where a model is not here, a line names it and the command that brings it.
 
     [bold]dubd why workspace/talk-1234abcd/segments/003/speech.wav[/]
 
@@ -43,6 +48,8 @@ def why(
         return
     for verdict in verdicts:
         _tell(verdict)
+    for lack in _lacks(verdicts):
+        say(f"{lack.stage} waits for a model: {lack.says}; {lack.remedy}", "yellow")
     if not verdicts:
         say(f"{folder.name}: everything is up to date", "green")
 
@@ -62,6 +69,12 @@ def _tell(verdict: Verdict) -> None:
             say(f"    and {reason}")
 
 
+def _lacks(verdicts: Iterable[Verdict]) -> list[Lack]:
+    """The models that these tasks wait for, or those before them; once, however many tasks that are."""
+    found = [each.lack for verdict in verdicts for each in (verdict, *verdict.waits_for)]
+    return list(dict.fromkeys(lack for lack in found if lack))
+
+
 def _last(verdict: Verdict) -> str:
     if not verdict.last or not verdict.last.get("at"):
         return ""
@@ -72,11 +85,16 @@ def _last(verdict: Verdict) -> str:
 
 
 def _plain(verdict: Verdict) -> dict[str, object]:
+    from dubd.models.store import name
+
     return {
         "task": verdict.task,
         "targets": list(verdict.targets),
         "stale": verdict.stale,
         "reasons": list(verdict.reasons),
+        "model": {"names": [name(model) for model in lack.models], "says": lack.says, "remedy": lack.remedy}
+        if (lack := verdict.lack)
+        else None,
         "waits_for": [{"task": root.task, "reasons": list(root.reasons)} for root in verdict.waits_for],
         "last": dict(verdict.last) if verdict.last else None,
     }

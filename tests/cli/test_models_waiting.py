@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from dubd.cli.board import Board, Lines
+from dubd.cli.why import why
 from dubd.engines.espeak import Espeak
 from dubd.errors import Exit
+from dubd.graph.video import videos
 from dubd.models.model import File, Model
 from dubd.service.standing import standing
 from tests.cli.test_watch import watched
@@ -50,3 +52,24 @@ def test_a_drop_that_was_not_taken_yet_tells_what_it_will_need(desk: Desk) -> No
     (drop,) = standing(desk.folders)["drops"]
     assert drop["lacks"] == ["voice/big (3.0 GiB)"]
     assert drop["error"] is None
+
+
+def test_why_names_the_model_and_the_command_once_of_a_video_and_of_what_comes_after(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched(desk, Lines())
+    monkeypatch.setenv("DUBD_WORKSPACE", str(desk.folders.workspace))
+    (folder,) = videos(desk.folders.workspace)
+    line = "speak waits for a model: needs voice/big (3.0 GiB); dubd models pull lite"
+    for what in (folder.name, str(folder / "dubbed.es.mp4"), str(folder / "segments" / "000" / "speech.wav")):
+        capsys.readouterr()
+        why(what)
+        assert capsys.readouterr().out.splitlines().count(line) == 1, what
+    why(folder.name, json=True)
+    told = {verdict["task"].partition(":")[2]: verdict["model"] for verdict in json.loads(capsys.readouterr().out)}
+    assert told["000/speak"] == {
+        "names": ["voice/big"],
+        "says": line.split(": ")[1].split(";")[0],
+        "remedy": "dubd models pull lite",
+    }
+    assert told["assemble"] is None
