@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
+    from dubd.graph.rule import Rule
     from dubd.models.model import Model, Needed
 
 app = typer.Typer(no_args_is_help=True, help="The model files that engines load: show, bring and check them.")
@@ -43,21 +44,27 @@ def list_(json: Json = False) -> None:
 def _row(model: Model) -> dict[str, Any]:
     from dubd.models import store
 
-    lacking = store.lacking(model)
+    lacking, files = store.lacking(model), store.as_they_are(model)
     folder = store.place(model)
     some = len(lacking) < len(model.files) or any((folder / f"{file.path}.part").exists() for file in lacking)
     state = "here" if not lacking else "partial" if some else "absent"
     return {
         "name": model.name,
         "state": state,
-        "bytes": store.size(model.files),
+        "bytes": store.size(files),
         "licence": model.licence,
         "home": model.home,
         "revision": model.revision or None,
         "path": str(folder),
         "files": [
-            {"path": file.path, "bytes": file.size, "sha256": file.sha256, "url": file.url, "here": file not in lacking}
-            for file in model.files
+            {
+                "path": file.path,
+                "bytes": file.size,
+                "sha256": file.sha256,
+                "url": file.url,
+                "here": known not in lacking,
+            }
+            for file, known in zip(files, model.files, strict=True)
         ],
     }
 
@@ -83,10 +90,12 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     for title in ("model", "size", "", "licence", "rules"):
         table.add_column(title, justify="right" if title == "size" else "left")
     for row in rows:
-        size = size_said(File(file["path"], None, file["bytes"]) for file in row["files"]) or "?"
+        size = size_said(File(file["path"], None, file["bytes"]) for file in row["files"]) or "not known"
         state = {"here": "here", "partial": "partly here", "absent": "not here"}[row["state"]]
         table.add_row(row["name"], size, state, row["licence"], ", ".join(row["rules"]) or "-")
     console().print(table, markup=False)
+    if any(row["bytes"] is None for row in rows):
+        say("at least: the size of some files is told by the server alone, when they are loaded")
 
 
 @app.command()
@@ -135,18 +144,33 @@ def _meant(words: Sequence[str], folders: Folders) -> list[Model]:
         elif "/" in text and not text.endswith((".yaml", ".yml")):
             raise _no_model(text, known)
         else:
-            rules.append(asked(text, folders))
+            rules.append(_rule(text, known, folders))
     for rule in rules:
         for models in of_rule(rule).values():
             found.update((model, None) for model in models if isinstance(model, Model))
     return list(found)
 
 
+def _rule(text: str, known: Mapping[str, Model], folders: Folders) -> Rule:
+    """Errors: DubdError, which names the models where `text` is no rule but what a rule calls a model."""
+    try:
+        return asked(text, folders)
+    except DubdError as error:
+        if error.exit == Exit.USAGE and _called(text, known):
+            raise _no_model(text, known) from error
+        raise
+
+
+def _called(text: str, known: Iterable[str]) -> list[str]:
+    """The names in the store of the models that rules call `text`."""
+    return [name for name in known if name.partition("/")[2] == text]
+
+
 def _no_model(text: str, known: Mapping[str, Model]) -> DubdError:
     import difflib
 
-    close = difflib.get_close_matches(text, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+    close = _called(text, known) or difflib.get_close_matches(text, known, n=1)
+    remedy = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
     return DubdError(f"no model {text!r}", remedy=remedy, exit=Exit.USAGE)
 
 

@@ -73,14 +73,18 @@ def _put(path: Path, target: Path, file: File, sha256: str, size: int, waits: Ca
 def _stranger(path: Path, sha256: str, size: int, models: Iterable[Model]) -> DubdError:
     """Neither known by its sum, nor claimed with a name that has none."""
     alike = [(model, file) for model in models for file in model.files if Path(file.path).name == path.name]
+    summed = [(model, file) for model, file in alike if file.sha256]
+    unsummed = [model.name for model, file in alike if file.sha256 is None and file.size in (None, size)]
     said = f"{bytes_of(size)} with sha256 {sha256}: not the bytes of any published model"
-    for model, file in alike:
-        if file.sha256:
-            said += f"; {model.name}/{file.path} has {file.sha256}"
-    unsummed = [model for model, file in alike if file.sha256 is None and file.size in (None, size)]
-    if unsummed:
-        names = " or ".join(f"--as {model.name}" for model in unsummed)
-        remedy = f"if it is that model's, whose publisher gives no sum, say so with {names}"
+    if len(summed) == 1:
+        model, file = summed[0]
+        said += f"; {model.name}/{file.path} has {file.sha256}"
+    elif summed:
+        said += f"; {len(summed)} of them have another {path.name} (dubd models list --json has the sums)"
+    if len(unsummed) == 1:
+        remedy = f"if it is that model's, whose publisher gives no sum, say so with --as {unsummed[0]}"
+    elif unsummed:
+        remedy = f"if its publisher gives no sum, say whose it is with --as MODEL: {', '.join(unsummed)}"
     else:
         remedy = f"load it as your own, with model: {path.absolute()} in the rule"
     return DubdError(said, file=path, remedy=remedy, exit=Exit.USAGE)

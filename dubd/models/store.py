@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def name(needed: Needed) -> str:
     return str(needed.path) if isinstance(needed, Own) else needed.name
 
 
+def as_they_are(model: Model) -> tuple[File, ...]:
+    """Its files, with the sizes of those that are here where the table has none."""
+    return tuple(
+        replace(file, size=path.stat().st_size) if file.size is None and here(path, file) else file
+        for file in model.files
+        for path in (place(model) / file.path,)
+    )
+
+
 def size(files: Iterable[File]) -> int | None:
     """Bytes of these files together; None where the size of one is not known before the server tells it."""
     sizes = [file.size for file in files]
@@ -64,10 +74,10 @@ def size(files: Iterable[File]) -> int | None:
 
 
 def size_said(files: Iterable[File]) -> str:
-    """Their size in words: "over 2.3 GiB" where only some of it is known beforehand; empty where nothing is."""
+    """Their size in words: "at least 2.3 GiB" where only some of it is known beforehand; empty where nothing is."""
     sizes = [file.size for file in files]
     known = bytes_of(sum(size or 0 for size in sizes)) if any(sizes) else ""
-    return f"over {known}" if known and None in sizes else known
+    return f"at least {known}" if known and None in sizes else known
 
 
 def bytes_of(count: int) -> str:

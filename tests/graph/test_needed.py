@@ -68,7 +68,7 @@ def test_only_the_tasks_of_the_stage_and_what_follows_wait_and_nothing_fails(
     assert made.failed == []
     assert not made.settled
     (lack,) = made.waiting
-    assert lack.says == "needs voice/big (over 3.0 MiB)"  # one file's size is not known
+    assert lack.says == "needs voice/big (at least 3.0 MiB)"  # one file's size is not known
     assert lack.remedy == "dubd models pull lite"
     assert lack.fault().exit == Exit.RULE
     bring(tmp_path)

@@ -88,3 +88,16 @@ class TestStrangers:
     def test_a_file_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(DubdError, match="No such file"):
             add(tmp_path / "gan.pth", [LIPS])
+
+    def test_where_many_models_have_a_file_of_that_name_the_line_stays_short(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.json"
+        path.write_bytes(b"[]")
+        models = [Model(f"m{n}", (File("config.json", None, 9, f"{n}" * 64),), "MIT", "http://m") for n in range(8)]
+        other = Model("odd", LOOSE.files, "MIT", "http://odd.example")
+        with pytest.raises(DubdError) as caught:
+            add(path, [*models, LOOSE, other])
+        assert caught.value.reason.endswith(
+            "; 8 of them have another config.json (dubd models list --json has the sums)"
+        )
+        assert caught.value.remedy == "if its publisher gives no sum, say whose it is with --as MODEL: loose, odd"
+        assert len(str(caught.value)) < 400

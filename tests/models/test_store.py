@@ -82,6 +82,8 @@ def test_a_misspelt_model_is_answered_with_the_nearest_name() -> None:
         chosen("large-v2", published)
 
 
-@pytest.mark.parametrize(("sizes", "said"), [((2048, 1024), "3.0 KiB"), ((2048, None), "over 2.0 KiB"), ((None,), "")])
+@pytest.mark.parametrize(
+    ("sizes", "said"), [((2048, 1024), "3.0 KiB"), ((2048, None), "at least 2.0 KiB"), ((None,), "")]
+)
 def test_a_size_is_told_as_far_as_it_is_known(sizes: tuple[int | None, ...], said: str) -> None:
     assert store.size_said(File(str(n), None, size) for n, size in enumerate(sizes)) == said
