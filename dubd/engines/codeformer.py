@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubd.engines.contract import Engine, Shot, Vram, each
+from dubd.engines.contract import Engine, Shot, Vram, each, refuse
 from dubd.errors import DubdError
 from dubd.models import store
 from dubd.models.model import File, Model, Needed, chosen
@@ -66,12 +66,15 @@ class CodeFormerParams:
     sharp: float = 0.9  # a face whose patches have that share of their frame's detail, or more, is left alone
 
     def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[str]:
         for name in ("fidelity", "blend"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is from 0 to 1, not {getattr(self, name)}")
+                yield f"{name} is from 0 to 1, not {getattr(self, name)}"
         for name in ("memory", "min_face", "sharp"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+                yield f"{name} is 0 or more, not {getattr(self, name)}"
 
 
 class CodeFormer(Engine[Shot, Mapping[str, Any]]):

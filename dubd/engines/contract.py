@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -33,6 +33,12 @@ Made = TypeVar("Made")
 @dataclass(frozen=True)
 class NoParams:
     """The parameters of an engine that has none."""
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """For the check of a `Params`: ValueError with a line for each fault, so that a person hears of all at once."""
+    if found := list(faults):
+        raise ValueError("\n".join(found))
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Engine(ABC, Generic[Item, Made]):
     summary: ClassVar[str]  # one line for `dubd doctor` and the report
     licence: ClassVar[str]  # code and data, SPDX where there is a name
     commercial: ClassVar[bool | None] = None  # may it be used so; None: as dubd.models.licences knows `licence`
-    Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults
+    # A frozen dataclass: what a rule may set, with defaults. Its check may raise ValueError, a line a fault (`refuse`).
+    Params: ClassVar[type[Any]] = NoParams
     # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
     # rule file). In a task's key stand the models in their place: what they hold and not where they lie.
     model_params: ClassVar[tuple[str, ...]] = ()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from string import Formatter
 
 from dubd.engines import registry
+from dubd.engines.contract import refuse
 from dubd.models.model import Own
 
 WORDS = ("face", "audio", "out", "job", "name", "frames", "rate", "seconds", "device", "repo")
@@ -69,47 +70,53 @@ def filled(text: str, given: Mapping[str, str]) -> str:
 
 
 def check(params: ExternalParams) -> None:
-    """ValueError for the first thing in a rule that can never work, whatever lies in the checkout."""
-    known = dict.fromkeys(WORDS, "x")
-    for text in (*params.args, *params.env.values(), *params.files.values()):
-        filled(text, known)
-    for text in (*params.check, *params.leaves):
-        filled(text, dict.fromkeys(_NO_RUN, "x"))
-    if not any("{out}" in text for text in (*params.args, *params.env.values(), *params.files.values())):
-        raise ValueError("the program is not told where to write: {out} stands in no argument")
+    """ValueError with a line for each thing in a rule that can never work, whatever lies in the checkout."""
+    refuse(_faults(params))
+
+
+def _faults(params: ExternalParams) -> Iterator[str]:
+    filled_in = (*params.args, *params.env.values(), *params.files.values())
+    for words, texts in ((WORDS, filled_in), (_NO_RUN, (*params.check, *params.leaves))):
+        for text in texts:
+            try:
+                filled(text, dict.fromkeys(words, "x"))
+            except ValueError as error:
+                yield str(error)
+    if not any("{out}" in text for text in filled_in):
+        yield "the program is not told where to write: {out} stands in no argument"
     for name in params.files:
         if name != PurePath(name).name or name in ("", ".", ".."):
-            raise ValueError(f"files: {name!r} is not the name of a file: it is written into {{job}}")
+            yield f"files: {name!r} is not the name of a file: it is written into {{job}}"
     for glob in params.leaves:
         if "{name}" not in glob or not _inside(glob):
-            raise ValueError(f"leaves: {glob!r} could remove more than one run's files: it needs {{name}}, and no ..")
+            yield f"leaves: {glob!r} could remove more than one run's files: it needs {{name}}, and no .."
     for path in params.needs:
         if not _inside(path):
-            raise ValueError(f"needs: {path!r} is not relative to the checkout")
+            yield f"needs: {path!r} is not relative to the checkout"
     for key, path in (("repo", params.repo), ("python", params.python)):
         if not Path(path).is_absolute() and (key == "repo" or "/" in path):
-            raise ValueError(f"{key}: {path!r} is relative to nothing; begin it with /, ./, ../ or ~")
+            yield f"{key}: {path!r} is relative to nothing; begin it with /, ./, ../ or ~"
     for key in ("timeout", "max_seconds", "audio_rate"):
         if getattr(params, key) <= 0:
-            raise ValueError(f"{key} is more than 0, not {getattr(params, key):g}")
+            yield f"{key} is more than 0, not {getattr(params, key):g}"
     for key in ("timeout_factor", "fps", "pad", "context", "min_face", "threshold", "gpu"):
         if getattr(params, key) < 0:
-            raise ValueError(f"{key} is 0 or more, not {getattr(params, key):g}")
-    _fallback(params.fallback)
+            yield f"{key} is 0 or more, not {getattr(params, key):g}"
+    yield from _fallback(params.fallback)
 
 
 def _inside(path: str) -> bool:
     return not PurePath(path).is_absolute() and ".." not in PurePath(path).parts
 
 
-def _fallback(name: str) -> None:
+def _fallback(name: str) -> Iterator[str]:
     names = registry.names("lipsync")
     if name != "none" and name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: none, {', '.join(names)}"
-        raise ValueError(f"fallback: no engine {name!r} for lipsync; {hint}")
-    if name != "none" and issubclass(registry.find("lipsync", name).Params, ExternalParams):
-        raise ValueError(f"fallback: {name} is a program of the same kind; name an engine such as mouths, or none")
+        yield f"fallback: no engine {name!r} for lipsync; {hint}"
+    elif name != "none" and issubclass(registry.find("lipsync", name).Params, ExternalParams):
+        yield f"fallback: {name} is a program of the same kind; name an engine such as mouths, or none"
 
 
 def content(params: ExternalParams) -> tuple[Own, ...]:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from dubd.engines.contract import Engine, Sentence, Translation, Vram
+from dubd.engines.contract import Engine, Sentence, Translation, Vram, refuse
 from dubd.engines.flores import flores, unknown
 from dubd.engines.nllb_route import Rendering, through
 from dubd.errors import DubdError
@@ -57,10 +57,11 @@ class Search:
     alternatives: int = 3
 
     def __post_init__(self) -> None:
-        if not 1 <= self.beams <= 16:
-            raise ValueError("beams: between 1 and 16")
-        if not 0 <= self.alternatives < self.beams:
-            raise ValueError(f"alternatives: fewer than the {self.beams} beams, and not below 0")
+        faults = [] if 1 <= self.beams <= 16 else [f"beams: between 1 and 16, not {self.beams}"]
+        most = self.beams if not faults else 16
+        if not 0 <= self.alternatives < most:
+            faults.append(f"alternatives: fewer than the {most} beams, and not below 0, not {self.alternatives}")
+        refuse(faults)
 
 
 class Nllb(Engine[Sentence, Translation]):

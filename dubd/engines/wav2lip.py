@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.engines import jaw_mask, mel, visemes, wav2lip_reference
-from dubd.engines.contract import Engine, Shot, Vram, each
+from dubd.engines.contract import Engine, Shot, Vram, each, refuse
 from dubd.engines.jaw_mask import Area
 from dubd.engines.mel import Heard
 from dubd.engines.tracks import Tracks
@@ -64,10 +64,13 @@ class Wav2LipParams:
     min_face: int = 60  # px from ear to ear under which a face is left alone
 
     def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[str]:
         if not (math.isfinite(self.mel_shift) and abs(self.mel_shift) <= 1):
-            raise ValueError(f"mel_shift is in seconds, -1 to 1, not {self.mel_shift}")
+            yield f"mel_shift is in seconds, -1 to 1, not {self.mel_shift}"
         if any(not -0.3 <= pad <= 1 for pad in self.pads):
-            raise ValueError("pads are shares of the face's box, -0.3 to 1")
+            yield "pads are shares of the face's box, -0.3 to 1"
 
 
 @dataclass(frozen=True)

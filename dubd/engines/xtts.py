@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import importlib.util
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 
 from dubd.engines import clauses, listening, registry, xtts_text, xtts_voices
-from dubd.engines.contract import Engine, Latents, Line, Reference, Spoken, Vram
+from dubd.engines.contract import Engine, Latents, Line, Reference, Spoken, Vram, refuse
 from dubd.errors import DubdError
 from dubd.models import store
 from dubd.models.model import File, Needed, chosen, from_hub
@@ -72,17 +72,20 @@ class Manner:
     retries: int = 3  # further tries for a line that came out wrong
 
     def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[str]:
         if self.model in PUBLISHED and self.voice not in ("auto", "clone", *xtts_voices.VOICES):
             close = difflib.get_close_matches(self.voice, ("auto", "clone", *xtts_voices.VOICES), n=1)
             hint = f"did you mean {close[0]}?" if close else "auto, clone, or a name as in docs/engines/xtts.md"
-            raise ValueError(f"no voice {self.voice!r}: {hint}")
+            yield f"no voice {self.voice!r}: {hint}"
         for name in ("temperature", "repetition_penalty", "top_k"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0")
+                yield f"{name} must be above 0"
         if not 0 < self.top_p <= 1:
-            raise ValueError("top_p must be above 0 and at most 1")
+            yield "top_p must be above 0 and at most 1"
         if self.retries < 0:
-            raise ValueError("retries must be 0 or more")
+            yield "retries must be 0 or more"
 
     def settings(self, temperature: float) -> dict[str, Any]:
         """For the sampler."""

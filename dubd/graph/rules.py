@@ -141,15 +141,43 @@ class _Check:
         for name in engine.model_params:
             if isinstance(choice := params.get(name), str) and choice.startswith(("./", "../", "~")):
                 params[name] = os.path.abspath(self.marked.path.parent / Path(choice).expanduser())
+        own["params"] = self.parameters(stage, engine, params)
+
+    def parameters(self, stage: str, engine: type[Engine[Any, Any]], params: dict[str, Any]) -> dict[str, Any]:
+        """`params` completed; where they are wrong, each of those of a wrong kind, and what the engine says of others.
+
+        A model is asked for by itself too: a parameter beside it must not hide that there is none of its name.
+        """
+        told: set[str] = set()
+        sound = params
         try:
-            own["params"] = complete(engine, params)
-            models = engine.models(engine.Params(**own["params"]))
+            made, models = self.completed(engine, params)
         except ValidationError as error:
             self.explain(error, ("stages", stage), engine.Params)
-        except (TypeError, ValueError) as error:
-            self.fault(("stages", stage), str(error).splitlines()[0], f"docs/engines tells what {name} takes")
+            wrong = {each["loc"][0] for each in error.errors(include_url=False) if each["loc"]}
+            sound = {name: value for name, value in params.items() if name not in wrong}
+        except (TypeError, ValueError):
+            pass
         else:
-            self.models(stage, own["params"], engine, models)
+            self.models(stage, made, engine, models)
+            return made
+        for some in (sound, {name: sound[name] for name in engine.model_params if name in sound}):
+            try:
+                self.completed(engine, some)
+            except ValidationError:
+                continue  # one that is required was left out with its fault
+            except (TypeError, ValueError) as error:
+                for reason in str(error).splitlines() or [type(error).__name__]:
+                    if reason not in told:
+                        self.fault(("stages", stage), reason, f"docs/engines tells what {engine.name} takes")
+                    told.add(reason)
+        return params
+
+    @staticmethod
+    def completed(engine: type[Engine[Any, Any]], params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Needed, ...]]:
+        """Errors: ValidationError, ValueError (a line a fault) and TypeError."""
+        made = complete(engine, params)
+        return made, engine.models(engine.Params(**made))
 
     def models(
         self, stage: str, params: dict[str, Any], engine: type[Engine[Any, Any]], models: Sequence[Needed]

@@ -275,3 +275,44 @@ def test_a_precision_that_an_engine_does_not_run_in_is_refused_with_those_that_i
     assert fault.reason == "nllb does not run in 'int8'"
     assert fault.remedy == "precision: fp32 or fp16 or bf16"
     assert str(fault.file).endswith("talk.yaml:4")
+
+
+@pytest.mark.parametrize(
+    ("stage", "given", "told"),
+    [
+        (
+            "translate",
+            "{engine: nllb, model: nlb, beams: 20, alternatives: 17, precision: int8}",
+            [
+                "nllb does not run in 'int8'",
+                "beams: between",
+                "alternatives: fewer than the 16",
+                "no model 'nlb': known",
+            ],
+        ),
+        (
+            "speak",
+            "{engine: xtts, model: xtts_v3, temperature: 0, top_p: 2, retries: none, voise: x}",
+            ["unknown key 'voise'", "retries: input", "temperature must", "top_p must", "no model 'xtts_v3': did you"],
+        ),
+        ("restore", "{engine: codeformer, fidelity: 2, blend: -1, sharp: -1}", ["fidelity is", "blend is", "sharp is"]),
+        ("lipsync", "{engine: wav2lip, mel_shift: 2, pads: [9, 0, 0, 0]}", ["mel_shift is", "pads are"]),
+        (
+            "lipsync",
+            "{engine: external, repo: nowhere, args: [a.py], fps: -1, fallback: wav3lip}",
+            ["the program is not told", "repo: 'nowhere'", "fps is 0 or more", "fallback: no engine 'wav3lip'"],
+        ),
+        ("lipsync", "{engine: external, repo: 3, fps: -1}", ["repo: input", "args is missing"]),
+    ],
+)
+def test_every_faulty_parameter_of_a_stage_is_told_at_once_a_line_each(
+    folder: Path, stage: str, given: str, told: list[str]
+) -> None:
+    path = folder / "talk.yaml"
+    rest = {"translate": "nllb", "speak": "xtts", "lipsync": "none", "restore": "none"} | {stage: given}
+    lines = "".join(f"  {name}: {value}\n" for name, value in rest.items())
+    path.write_text(f"languages: {{source: en, target: es}}\nstages:\n{lines}")
+    rule, faults = check(path, ready=False)
+    assert rule is None
+    assert [next((part for part in told if part in str(fault)), str(fault)) for fault in faults] == told
+    assert all("\n" not in str(fault) and fault.stage == stage for fault in faults)
