@@ -126,8 +126,7 @@ class _Run:
         with suppress(OSError):  # whoever needs the folder says so
             (logs := self.folders.workspace / LOGS).mkdir(exist_ok=True)
         keep_log(logs)
-        for video in videos:
-            device.tell(video.rule.stages)
+        device.tell(pair for video in videos for pair in video.rule.stages)
         with LocalExecutor(logs, self.jobs) as executor, ExitStack() as held:
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []

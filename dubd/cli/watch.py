@@ -76,9 +76,8 @@ def watch(
             notify=Notify(),
         )
         shown.line(f"watching {folders.inbox}; {devices()}")
-        for path in Rules(folders.rules).paths():
-            if rule := check(path, ready=False)[0]:
-                device.tell(rule.stages)
+        rules = [check(path, ready=False)[0] for path in Rules(folders.rules).paths()]
+        device.tell(pair for rule in rules if rule for pair in rule.stages)
         if served:
             shown.line(f"metrics at {served.serve(daemon, metrics)}")
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload())

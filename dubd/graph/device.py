@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Iterable
 
@@ -14,6 +13,7 @@ from dubd.schedule.gpu import gpu
 from dubd.schedule.ledger import MARGIN
 
 log = logging.getLogger("dubd.gpu")
+_said: set[tuple[str, str, str]] = set()  # stage, engine, and why there is no GPU
 
 
 def vram(stage: str, rule: StageRule) -> Vram | None:
@@ -28,20 +28,25 @@ def vram(stage: str, rule: StageRule) -> Vram | None:
     if rule.device == "auto":
         machine = gpu()
         if why := machine.why:
-            _say_once(stage, rule.engine, why)
+            _say([(stage, rule.engine)], why)
             return None
-        if _say_once.cache_info().currsize:
-            _say_once.cache_clear()
+        if _said:
+            _said.clear()
             names = ", ".join(device.name for device in machine.devices())
             log.warning("a GPU is here now: %s; what is built from now on may run on it", names)
     return declared
 
 
 def tell(stages: Iterable[tuple[str, StageRule]]) -> None:
-    """Say now, and not when the first task is made, which engines will run on the CPU for lack of a GPU."""
-    for stage, rule in stages:
-        if rule.on:
-            vram(stage, rule)
+    """Say now, in one line, which engines will run on the CPU for lack of a GPU, and not when their first task is made.
+
+    `stages` are those of all rules that there are.
+    """
+    able = [
+        (stage, rule.engine) for stage, rule in stages if rule.on and rule.device == "auto" and declares(stage, rule)
+    ]
+    if able and (why := gpu().why):
+        _say(able, why)
 
 
 def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
@@ -75,6 +80,12 @@ def declares(stage: str, rule: StageRule) -> Vram | None:
     return engine.vram(engine.Params(**rule.params), rule.precision)
 
 
-@functools.cache
-def _say_once(stage: str, engine: str, why: str) -> None:
-    log.warning("NO GPU: %s with %s runs on the CPU, which is slow: %s", stage, engine, why)
+def _say(able: Iterable[tuple[str, str]], why: str) -> None:
+    """`able`: stages and engines that could use a GPU. Each is named once, until there is a GPU, or another reason."""
+    fresh = [pair for pair in dict.fromkeys(able) if (*pair, why) not in _said]
+    if not fresh:
+        return
+    _said.update((*pair, why) for pair in fresh)
+    *names, last = (f"{stage} with {engine}" for stage, engine in fresh)
+    said = f"{', '.join(names)} and {last} run" if names else f"{last} runs"
+    log.warning("NO GPU: %s on the CPU, which is slow: %s", said, why)

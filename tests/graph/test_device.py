@@ -89,6 +89,9 @@ class TestRule:
         assert faults(tmp_path, "engine: heavy, device: cpu") == []
 
 
+NLLB = StageRule(engine="nllb")
+
+
 class TestVram:
     def test_an_engine_that_declares_memory_runs_on_a_card_where_there_is_one(self, cards: Path) -> None:
         put(cards, 8)
@@ -105,6 +108,23 @@ class TestVram:
         (line,) = [record.message for record in caplog.records if record.name == "dubd.gpu"]
         assert line.startswith("NO GPU: speak with heavy runs on the CPU")
         assert str(cards) in line
+
+    def test_at_a_start_all_engines_of_all_rules_share_one_line_and_a_later_one_has_its_own(
+        self, cards: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        heavy, plain, off = (StageRule(engine=name) for name in ("heavy", "say", "none"))
+        rules = [("speak", heavy), ("speak", plain), ("lipsync", off), ("speak", heavy), ("translate", NLLB)]
+        device.tell(rules)
+        device.tell(rules)
+        for stage, rule in rules:
+            if rule.on:
+                device.vram(stage, rule)
+        device.tell([*rules, ("transcribe", StageRule(engine="whisper"))])
+        device.tell([("speak", StageRule(engine="heavy", device="cpu"))])
+        first, second = [record.message for record in caplog.records if record.name == "dubd.gpu"]
+        assert first.startswith("NO GPU: speak with heavy and translate with nllb run on the CPU, which is slow: ")
+        assert second.startswith("NO GPU: transcribe with whisper runs on the CPU, which is slow: ")
+        assert str(cards) in first
 
     def test_a_card_that_comes_later_is_told_of_once_and_its_loss_again(
         self, cards: Path, caplog: pytest.LogCaptureFixture
