@@ -109,7 +109,7 @@ def _translate(sentences: Sequence[Sentence], route: tuple[str, ...]) -> list[Tr
     return [
         Translation(
             _finished(one.restore(after), sentence.text, route[-1]),
-            one.restore(before, original=True) if len(route) > 2 else None,
+            one.between(before, sentence.pivots) if len(route) > 2 else None,
         )
         for sentence, one, before, after in last
     ]

@@ -247,13 +247,17 @@ class Heard:
 
 @dataclass(frozen=True)
 class Sentence:
-    """translate in: one utterance and the glossary as (source term, target term) pairs."""
+    """translate in: one utterance and the glossary as (source term, target term) pairs.
+
+    `pivots` are (source term, pivot term) pairs where a person has given them: how a term reads in the pivot's text.
+    """
 
     text: str
     source: str
     target: str
     pivot: str | None = None
     glossary: tuple[tuple[str, str], ...] = ()
+    pivots: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class _Line:
     """An utterance on its way."""
 
     held: Shielded
+    pivots: tuple[tuple[str, str], ...]  # terms as they shall read between two hops
     missed: set[str]
     texts: list[str]  # after each hop, the best; stand-ins still in it
     found: list[Rendering]  # after the last hop, best first
@@ -51,7 +52,7 @@ def through(sentences: Sequence[Sentence], route: Sequence[str], ask: Ask, alter
     lines = []
     for one in sentences:
         held = shield(" ".join(one.text.split()), one.glossary)
-        lines.append(_Line(held, set(), [held.text], []))
+        lines.append(_Line(held, one.pivots, set(), [held.text], []))
     hops = list(pairwise(route))
     for number, (source, target) in enumerate(hops):
         best = alternatives + 1 if number == len(hops) - 1 else 1
@@ -69,7 +70,7 @@ def _finished(line: _Line, pivoted: bool) -> Translation:
     texts = {line.held.restore(one.text): one.score for one in reversed(line.found)}
     ranked = list(reversed(texts))
     scores = tuple(round(texts[text], 4) for text in ranked)
-    pivot = line.held.restore(line.texts[-2], original=True) if pivoted else None
+    pivot = line.held.between(line.texts[-2], line.pivots) if pivoted else None
     return Translation(ranked[0], pivot, tuple(ranked[1:]), scores, tuple(sorted(line.missed)))
 
 
@@ -152,7 +153,7 @@ class _Hop:
     def _afterwards(self, line: _Line, piece: str) -> list[Rendering]:
         """The renderings with the terms said in words, each replaced by its stand-in where it can be found."""
         names = Shielded(piece, line.held.held).around()[1]
-        said = {name: self._said(line.held.held[name.lower()][0]) for name in names}
+        said = {name: self._said(name, line) for name in names}
         plain = piece
         for name in names:
             plain = plain.replace(name, said[name])
@@ -174,8 +175,11 @@ class _Hop:
         line.missed |= lost[first]
         return [one for one, gone in zip(made, lost, strict=True) if gone == lost[first]]
 
-    def _said(self, term: str) -> str:
-        """A source term in the language that this hop starts from."""
+    def _said(self, name: str, line: _Line) -> str:
+        """The term behind a stand-in in the language that this hop starts from: as a person says, or the model."""
+        term = line.held.held[name.lower()][0]
+        if len(self.hops) > 1 and (given := line.held.between(name, line.pivots)) != term:
+            return given
         for source, target in self.hops[:-1]:
             term = self.ask([term], source, target, 1)[0][0].text.strip(_MARKS)
         return term

@@ -39,14 +39,24 @@ class Shielded:
         """Whether every stand-in came through, once."""
         return sorted(found.lower() for found in _HOLDER.findall(translated)) == sorted(self.held)
 
-    def restore(self, translated: str, *, original: bool = False) -> str:
-        """`translated` with the target terms in place of the stand-ins, or with the `original` ones.
+    def between(self, translated: str, pivots: Iterable[tuple[str, str]] = ()) -> str:
+        """The text of a language in between, for people: with the terms of `pivots`, else as they were."""
+        given = {_key(source): pivot for source, pivot in pivots}
+
+        def term(found: re.Match[str]) -> str:
+            was = self.held.get(found.group().lower(), (found.group(), ""))[0]
+            return _cased(was, given[_key(was)]) if _key(was) in given else was
+
+        return _HOLDER.sub(term, translated)
+
+    def restore(self, translated: str) -> str:
+        """`translated` with the target terms in place of the stand-ins.
 
         What looks like one and stands for nothing, as a model may make up, stays as it is.
         """
 
         def term(found: re.Match[str]) -> str:
-            return self.held.get(found.group().lower(), (found.group(),) * 2)[0 if original else 1]
+            return self.held.get(found.group().lower(), (found.group(),) * 2)[1]
 
         return _HOLDER.sub(term, translated)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 from dubd import regular
@@ -10,12 +11,22 @@ from dubd.errors import DubdError
 
 _MOST = 16 << 20  # bytes
 _HEADERS = {"source", "term", "from", "original"}
+_PIVOT = "pivot"
 
 
-def read(path: Path) -> tuple[tuple[str, str], ...]:
-    """The (source term, target term) pairs of `path`, in the file's order.
+@dataclass(frozen=True)
+class Glossary:
+    """(source term, target term) pairs in the file's order, and (source term, pivot term) where there is one."""
 
-    A line is `source,target[,note]`; a header `source,target` may come first, lines with # are comments.
+    terms: tuple[tuple[str, str], ...] = ()
+    pivots: tuple[tuple[str, str], ...] = ()
+
+
+def read(path: Path) -> Glossary:
+    """The terms of `path`.
+
+    A line is `source,target[,note]`; a header `source,target` may come first, lines with # are comments. A column that
+    the header calls `pivot` has the terms in the language in between, where a person wants them so.
     Raises DubdError with the line where a column is missing, or a term is given two renderings.
     """
     try:
@@ -23,6 +34,8 @@ def read(path: Path) -> tuple[tuple[str, str], ...]:
     except UnicodeDecodeError as error:
         raise DubdError("not UTF-8 text", file=path, remedy="save the glossary as UTF-8 .csv") from error
     pairs: dict[str, tuple[str, str, int]] = {}
+    pivots: dict[str, tuple[str, str]] = {}
+    column = 0
     lines = text.splitlines()
     first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = next((mark for mark in ",;\t" if mark in first), ",")
@@ -34,6 +47,8 @@ def read(path: Path) -> tuple[tuple[str, str], ...]:
         except csv.Error as error:
             raise DubdError(f"line {number}: {error}", file=path, remedy="see to the quotes") from error
         if line is first and row[0].lower() in _HEADERS:
+            names = [name.lower() for name in row]
+            column = names.index(_PIVOT) if _PIVOT in names[2:] else 0
             continue
         if len(row) < 2 or not row[0] or not row[1]:
             raise DubdError(
@@ -48,4 +63,6 @@ def read(path: Path) -> tuple[tuple[str, str], ...]:
                 f"line {number}: {source!r} has another rendering on line {known[2]}", file=path, remedy="keep one"
             )
         pairs[source.casefold()] = (source, target, number)
-    return tuple((source, target) for source, target, _ in pairs.values())
+        if column and row[column:] and row[column]:
+            pivots[source.casefold()] = (source, row[column])
+    return Glossary(tuple((source, target) for source, target, _ in pairs.values()), tuple(pivots.values()))

@@ -48,13 +48,15 @@ def run(jobs: Sequence[Job], engine: Engine[Sentence, Translation]) -> list[Outc
 def _ask(job: Job, engine: Engine[Sentence, Translation], asked: dict[int, _Asked], index: int) -> Facts:
     utterances = _utterances(job.inputs["transcript"])
     source, pivot, target = (job.params.get(name) for name in _LANGUAGES)
-    pairs = glossary.read(job.inputs["glossary"]) if "glossary" in job.inputs else ()
+    given = glossary.read(job.inputs["glossary"]) if "glossary" in job.inputs else glossary.Glossary()
     others = _others(job, engine)
     sentences: list[tuple[str, Sentence] | None] = []
     for utterance in utterances:
         text = " ".join(utterance["text"].split())
-        sentence = Sentence(text, str(source), str(target), pivot or None, occurring(text, pairs))
-        name = key(engine.name, engine.revision(), others, source, pivot or None, target, text, sentence.glossary)
+        pivots = occurring(text, given.pivots) if pivot else ()
+        sentence = Sentence(text, str(source), str(target), pivot or None, occurring(text, given.terms), pivots)
+        terms = (sentence.glossary, *([pivots] if pivots else []))
+        name = key(engine.name, engine.revision(), others, source, pivot or None, target, text, *terms)
         sentences.append((name, sentence) if text else None)
     asked[index] = _Asked(utterances, sentences)
     return {}

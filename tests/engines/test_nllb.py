@@ -190,6 +190,14 @@ def test_a_term_is_kept_over_the_pivot(model: Path) -> None:
     assert (made.text, made.pivot, made.missed) == ("यह मेरा महल है।", "This is my ಮನೆ.", ())
 
 
+def test_in_the_pivots_text_a_term_stands_as_the_glossary_has_it_there(model: Path, tmp_path: Path) -> None:
+    terms = "source,target,pivot\nಮನೆ,महल,palace\n"
+    one = job(tmp_path / "a", model, "ಇದು ನನ್ನ ಮನೆ.", glossary=terms)
+    facts(one, loaded(model))
+    (line,) = lines(one)
+    assert (line["source"], line["pivot"], line["text"]) == ("ಇದು ನನ್ನ ಮನೆ.", "This is my palace.", "यह मेरा महल है।")
+
+
 def test_a_term_that_is_lost_after_the_pivot_is_found_by_what_it_became_there(model: Path) -> None:
     (made,) = said(loaded(model), kannada("ಇಂದು ಹವಾಮಾನ ಚೆನ್ನಾಗಿದೆ.", ("ಹವಾಮಾನ", "आबोहवा")))
     assert (made.text, made.missed) == ("आज आबोहवा अच्छा है।", ())

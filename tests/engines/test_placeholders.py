@@ -63,7 +63,7 @@ def test_only_terms_in_the_text_occur() -> None:
 def test_restoring_the_shielded_text_gives_the_text_back(text: str) -> None:
     shielded = shield(text)
     assert shielded.restore(shielded.text) == text
-    assert shielded.restore(shielded.text, original=True) == text
+    assert shielded.between(shielded.text) == text
     assert shielded.intact(shielded.text)
 
 
@@ -79,3 +79,10 @@ def test_scripts_without_spaces_have_terms_inside_a_run_of_letters() -> None:
 
 def test_what_only_looks_like_a_stand_in_stays() -> None:
     assert shield("This is my house.").restore("यह मेरा xqzbb है।") == "यह मेरा xqzbb है।"
+
+
+def test_in_a_language_in_between_a_term_reads_as_it_is_given_there_else_as_it_was() -> None:
+    held = shield("Casa y CASA y árbol, X1", [("casa", "maison"), ("árbol", "arbre")])
+    assert held.between(held.text) == "Casa y CASA y árbol, X1"
+    assert held.between(held.text, [("casa", "house")]) == "House y HOUSE y árbol, X1"
+    assert held.restore(held.text) == "Maison y MAISON y arbre, X1"

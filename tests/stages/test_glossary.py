@@ -11,7 +11,7 @@ from dubd.stages import glossary
 def read(tmp_path: Path, data: str | bytes) -> tuple[tuple[str, str], ...]:
     path = tmp_path / "glossary.csv"
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return glossary.read(path)
+    return glossary.read(path).terms
 
 
 def test_terms_with_header_comment_note_and_mark(tmp_path: Path) -> None:
@@ -36,3 +36,17 @@ def test_a_broken_line_is_told(tmp_path: Path, text: str, line: str) -> None:
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     with pytest.raises(DubdError, match="UTF-8"):
         read(tmp_path, b"caf\xe9,caf\xe9\n")
+
+
+def test_a_column_that_the_header_calls_pivot_has_the_terms_in_between(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.csv"
+    path.write_text("source,target,note,Pivot\nಮನೆ,महल,as in the song,palace\nಮರ,पेड़\nನೀರು,पानी,,\n")
+    found = glossary.read(path)
+    assert found.terms == (("ಮನೆ", "महल"), ("ಮರ", "पेड़"), ("ನೀರು", "पानी"))
+    assert found.pivots == (("ಮನೆ", "palace"),)
+
+
+def test_a_note_is_no_pivot(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.csv"
+    path.write_text("source,target,note\nಮನೆ,महल,pivot\n")
+    assert glossary.read(path).pivots == ()
