@@ -18,11 +18,16 @@ from dubd.engines import torchscript
 from dubd.errors import DubdError
 
 _UNSAFE: Final = re.compile(r"(?:GLOBAL|class|function|Unsupported class) ([A-Za-z_][\w.]+)")
-# What is saved in a model's place when a download goes wrong, by its first bytes.
+_AGAIN: Final = "download it again"
+_SAVED: Final = "only what torch.save wrote is read: get that from its publisher"
+# What is saved in a model's place when a download goes wrong, or was never a checkpoint, by its first bytes. PyTorch
+# before 1.6 began a file with a pickle too, of its own number.
 _INSTEAD: Final = (
-    (re.compile(rb"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE), "a web page"),
-    (re.compile(rb"version https://git-lfs"), "a pointer of git-lfs"),
-    (re.compile(rb"\Z"), "an empty file"),
+    (re.compile(rb"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE), "a web page", _AGAIN),
+    (re.compile(rb"version https://git-lfs"), "a pointer of git-lfs", _AGAIN),
+    (re.compile(rb"\Z"), "an empty file", _AGAIN),
+    (re.compile(rb"\x80[\x02-\x05](?!\x8a\x0al\xfc\x9cF\xf9)"), "a raw pickle, which could run anything", _SAVED),
+    (re.compile(rb"GGUF"), "a model of llama.cpp (GGUF)", _SAVED),
 )
 
 
@@ -77,8 +82,9 @@ def weights(read: Any, *path: str) -> dict[str, torch.Tensor]:
 def _broken(path: Path, stage: str) -> DubdError:
     with path.open("rb") as file:
         start = file.read(256)
-    if instead := next((name for pattern, name in _INSTEAD if pattern.match(start)), None):
-        return DubdError(f"not a checkpoint but {instead}", file=path, stage=stage, remedy="download it again")
+    for pattern, instead, remedy in _INSTEAD:
+        if pattern.match(start):
+            return DubdError(f"not a checkpoint but {instead}", file=path, stage=stage, remedy=remedy)
     return DubdError(
         "not a whole PyTorch checkpoint",
         file=path,

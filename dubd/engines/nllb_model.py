@@ -174,6 +174,7 @@ class Translator:
 
 
 _REMEDY: Final = "name a folder of an NLLB model as published (facebook/nllb-200-...)"
+_TOKENIZERS: Final = ("tokenizer.json", "sentencepiece.bpe.model")
 _PULL: Final = "it may be cut short: dubd models verify, then pull"
 
 
@@ -204,18 +205,20 @@ def _plausible(folder: Path) -> None:
     """Errors: DubdError where the folder holds something else, before anything of it is loaded."""
     if not folder.is_dir():
         raise _refused(folder, "no folder of a model there", "dubd models pull, or a path to one")
+    there = {file.name for file in folder.iterdir() if file.is_file()}
+    lacking = [] if "config.json" in there else ["config.json"]
+    if there.isdisjoint(_TOKENIZERS):
+        lacking.append(f"tokenizer ({', '.join(_TOKENIZERS)})")
+    if not any(name.endswith((".safetensors", ".bin")) for name in there):
+        lacking.append("weights (model.safetensors, pytorch_model.bin)")
+    if lacking:
+        raise _refused(folder, f"no {' and no '.join(lacking)} in it", f"dubd models pull, or {_REMEDY}")
     try:
         kind = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
-    except FileNotFoundError as error:
-        raise _refused(folder, "no config.json in it", _REMEDY) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _refused(folder / "config.json", "not a model's configuration", _PULL) from error
     if kind != "m2m_100":
         raise _refused(folder, f"a model of the kind {kind!r}, not NLLB's (m2m_100)", _REMEDY)
-    if not any((folder / name).exists() for name in ("tokenizer.json", "sentencepiece.bpe.model")):
-        raise _refused(folder, "no tokenizer in it (tokenizer.json, sentencepiece.bpe.model)", _PULL)
-    if not any(file.suffix in (".safetensors", ".bin") for file in folder.iterdir()):
-        raise _refused(folder, "no weights in it (model.safetensors, pytorch_model.bin)", _PULL)
 
 
 def _refused(where: Path, reason: str, remedy: str) -> DubdError:

@@ -18,6 +18,7 @@ from dubd.engines.whisper_window import FRAMES, LONGEST, Timed, Window
 from dubd.errors import DubdError
 
 _FILES: Final = ("model.bin", "config.json", "tokenizer.json")  # without the last the library asks the hub
+_REMEDY: Final = "dubd models pull, or name a folder with model.bin, config.json and tokenizer.json"
 _INITIAL: Final = 50  # of 20 ms: the first time a window may begin with, as whisper has it
 _CONVERT: Final = "ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json"
 _TYPES: Final = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
@@ -27,10 +28,10 @@ def model(folder: Path, stage: str, device: str, precision: str) -> WhisperModel
     """The converted model in `folder`. Errors: DubdError with what it lacks."""
     if not folder.is_dir():
         what = "a file; a converted model is a folder" if folder.exists() else "not there"
-        raise DubdError(f"the model is {what}", file=folder, stage=stage, remedy="dubd models pull")
+        raise DubdError(f"the model is {what}", file=folder, stage=stage, remedy=_REMEDY)
     lacking = [name for name in _FILES if not (folder / name).is_file()]
     if lacking:
-        remedy = "dubd models pull"
+        remedy = _REMEDY
         if any((folder / name).exists() for name in ("model.safetensors", "pytorch_model.bin")):
             remedy = f"it is one of transformers; convert it: {_CONVERT} --model {folder} --output_dir NEW"
         raise DubdError(f"no {' and no '.join(lacking)} in the model's folder", file=folder, stage=stage, remedy=remedy)

@@ -25,6 +25,7 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig  #
 from TTS.tts.layers.xtts.tokenizer import multilingual_cleaners  # noqa: E402
 from TTS.tts.models.xtts import Xtts  # noqa: E402
 
+_FILES: Final = ("config.json", "vocab.json", "model.pth")
 RATE: Final = 24_000  # Hz of what it says
 _HEARD_AT: Final = 22_050  # Hz of what it listens to: `load_sr` of Xtts.get_conditioning_latents
 _DTYPES: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -70,10 +71,11 @@ class Model:
 
     def __init__(self, folder: Path, device: str, precision: str) -> None:
         """Errors: DubdError that names the file that is missing, broken, no XTTS, or not only weights."""
-        for name in ("config.json", "vocab.json", "model.pth"):
-            if not (folder / name).is_file():
-                remedy = "dubd models pull, or name a folder with config.json, vocab.json and model.pth"
-                raise DubdError(f"no {name} there", file=folder, stage="speak", remedy=remedy)
+        remedy = "dubd models pull, or name a folder with config.json, vocab.json and model.pth"
+        if folder.is_file():
+            raise DubdError("a file, where a model's folder is wanted", file=folder, stage="speak", remedy=remedy)
+        if absent := [name for name in _FILES if not (folder / name).is_file()]:
+            raise DubdError(f"no {' and no '.join(absent)} there", file=folder, stage="speak", remedy=remedy)
         if precision not in _DTYPES:
             raise DubdError(f"XTTS does not run in {precision}", stage="speak", remedy="precision: fp16, or fp32")
         self.device, self._dtype = device, _DTYPES[precision]
@@ -164,7 +166,8 @@ def _config(path: Path) -> Any:
     try:
         config.load_json(str(path))
     except Exception as error:  # coqpit lets through whatever json and its own checks raise
-        raise _wrong(path, f"not XTTS's configuration: {error}") from error
+        said = str(error).splitlines() or ["it has another form"]  # of a list it says nothing
+        raise _wrong(path, f"not XTTS's configuration: {said[0]}") from error
     if config.model != "xtts":
         raise _wrong(path, f"the configuration of {config.model!r}, not of xtts")
     return config

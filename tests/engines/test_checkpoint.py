@@ -158,3 +158,21 @@ def test_prefixes_of_training_on_several_cards_are_taken_off() -> None:
 def test_what_holds_no_weights_is_told(read: Any) -> None:
     with pytest.raises(ValueError, match="no weights"):
         checkpoint.weights(read, "state_dict")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_raw_pickle_is_told_to_be_one_and_not_run(tmp_path: Path, protocol: int) -> None:
+    path, mark = tmp_path / "c.pth", tmp_path / "ran"
+    for held in ({"state_dict": [1, 2]}, Touch(mark)):
+        path.write_bytes(pickle.dumps(held, protocol=protocol))
+        error = refusal(path)
+        assert error.reason.startswith(
+            ("not a checkpoint but a raw pickle", "the checkpoint wants to run posix.system")
+        )
+        assert "publisher" in error.remedy
+    assert not mark.exists()
+
+
+def test_a_model_of_llama_cpp_is_told_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "c.pth").write_bytes(b"GGUF\x03\0\0\0" + bytes(64))
+    assert refusal(tmp_path / "c.pth").reason == "not a checkpoint but a model of llama.cpp (GGUF)"

@@ -354,6 +354,9 @@ def broken(folder: Path, fault: str) -> None:
         weights.unlink()
     elif fault == "no json":
         config.write_bytes(b"\x80PK")
+    elif fault == "empty":
+        for file in folder.iterdir():
+            file.unlink()
     elif fault == "nothing":
         shutil.rmtree(folder)
 
@@ -363,14 +366,15 @@ def broken(folder: Path, fault: str) -> None:
     [
         ("cut short", "weights cannot be read: cut short"),
         ("malicious", "wants to run print: it is not only weights"),
-        ("old and malicious", "pytorch_model.bin: translate: .*(wants to run|not a whole)"),
+        ("old and malicious", "pytorch_model.bin: translate: .*(wants to run|a raw pickle)"),
         ("another model", "of the kind 'bert', not NLLB's"),
         ("another shape", "cannot be read: cut short, or of another shape"),
         ("more layers", "its weights lack model.decoder.layers.1"),
-        ("no tokenizer", "no tokenizer in it"),
+        ("no tokenizer", r"no tokenizer \(tokenizer.json, sentencepiece.bpe.model\) in it"),
         ("broken tokenizer", "its tokenizer cannot be read"),
-        ("no weights", "no weights in it"),
+        ("no weights", r"no weights \(model.safetensors, pytorch_model.bin\) in it"),
         ("no json", "config.json: translate: not a model's configuration"),
+        ("empty", "no config.json and no tokenizer .* and no weights .* in it"),
         ("nothing", "no folder of a model there"),
     ],
 )

@@ -199,6 +199,8 @@ def test_a_checkpoint_that_would_run_code_is_refused_before_it_does(
     [
         ("model.pth", b"PK\x03\x04 cut short", "not a whole PyTorch checkpoint"),
         ("config.json", b'{"model": "vits"}', "the configuration of 'vits', not of xtts"),
+        ("config.json", b"[]", "config.json: speak: not XTTS's configuration: it has another form; dubd models verify"),
+        ("config.json", b"{", "config.json: speak: not XTTS's configuration: Expecting"),
         ("vocab.json", b"{}", "vocabulary"),
         ("vocab.json", None, "no vocab.json there"),
     ],
@@ -211,6 +213,19 @@ def test_a_broken_file_is_named(folder: Path, tmp_path: Path, file: str, content
         loaded(bad)
     assert str(bad) in str(caught.value)
     assert caught.value.remedy
+
+
+def test_a_folder_of_ones_own_that_lacks_files_is_told_with_all_of_them(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    remedy = "; dubd models pull, or name a folder with config.json, vocab.json and model.pth"
+    for name, said in (("config.json", "no vocab.json and no model.pth there"), ("vocab.json", "no model.pth there")):
+        (own / name).write_text("{}")
+        with pytest.raises(DubdError) as caught:
+            loaded(own)
+        assert str(caught.value) == f"{own}: speak: {said}{remedy}"
+    with pytest.raises(DubdError, match="a file, where a model's folder is wanted"):
+        loaded(own / "vocab.json")
 
 
 def test_the_weights_of_another_size_are_named(folder: Path, tmp_path: Path) -> None:
