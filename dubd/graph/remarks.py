@@ -17,9 +17,14 @@ def facts(runs: Runs) -> dict[str, dict[str, Any]]:
     }
 
 
-def remarks(told: Mapping[str, Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence each: `told` as `facts` gives it, `lines` those of all dubs, with the `doubts` of speech.json."""
-    return [*_of_tasks(told), *_of_lines(lines)]
+def remarks(
+    told: Mapping[str, Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], *, consented: bool = True
+) -> list[str]:
+    """One sentence each: `told` as `facts` gives it, `lines` those of all dubs, with the `doubts` of speech.json.
+
+    `consented`: false where the engine would take on the speakers' voices and the rule does not say that it may.
+    """
+    return [*_of_tasks(told), *(() if consented else _of_voices(lines)), *_of_lines(lines)]
 
 
 def _of_tasks(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -31,6 +36,15 @@ def _of_tasks(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield f"{task}: {count} frames cut off or repeated, to have the exact number of them"
         if count := each.get("glossary_missed"):
             yield f"{task}: {count} glossary {'term' if count == 1 else 'terms'} not kept: look at translation.json"
+
+
+def _of_voices(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if speakers := sorted({str(line["speaker"]) for line in lines if line.get("speaker")}):
+        *some, last = speakers
+        speak = (
+            f"{', '.join(some)} and {last} speak in catalogue voices" if some else f"{last} speaks in a catalogue voice"
+        )
+        yield f"{speak}: the rule has no consent: true"
 
 
 def _of_lines(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:

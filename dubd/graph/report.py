@@ -16,6 +16,7 @@ from dubd.graph import timing
 from dubd.graph.lips import Shares, lips
 from dubd.graph.remarks import facts, remarks
 from dubd.graph.report_page import page
+from dubd.graph.rule import Rule
 from dubd.graph.settled import untouched
 from dubd.graph.state import State, owner
 from dubd.graph.tasks import VideoTasks
@@ -90,7 +91,11 @@ def report(folder: Path) -> dict[str, Any]:
         "stages": _stages(runs, seconds),
         "seconds": round(sum(run["seconds"] for run in runs.values()), 3),
         "dubs": dubs,
-        "remarks": remarks(told, [line | {"language": dub["language"]} for dub in dubs for line in dub["lines"]]),
+        "remarks": remarks(
+            told,
+            [line | {"language": dub["language"]} for dub in dubs for line in dub["lines"]],
+            consented=video.rule.consent or not _clones(video.rule),
+        ),
         "facts": told,
         "edited": [{"artifact": path, "newer": newer} for path, newer in edited],
         "failed": failed,
@@ -142,6 +147,12 @@ def _source(plan: Mapping[str, Any] | None, seconds: float) -> dict[str, Any] | 
 
 def _clock(plan: Mapping[str, Any] | None) -> float:
     return plan["samples"] / 48_000 if plan else 0.0
+
+
+def _clones(rule: Rule) -> bool:
+    """Whether the engine that speaks would take on a speaker's voice, if the rule let it."""
+    engine = registry.find("speak", rule.stages.speak.engine)
+    return engine.clones(engine.Params(**rule.stages.speak.params))
 
 
 def _engines(video: Video) -> dict[str, Any]:

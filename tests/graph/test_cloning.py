@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from dubd.graph import rules
+from dubd.graph.report import report
 from dubd.graph.steps import Step, steps
 from dubd.schedule.ticket import Ticket
 from tests.graph.stand import Desk, plan
@@ -101,3 +103,28 @@ def test_cloning_and_speaking_share_a_worker(desk: Desk) -> None:
     desk.stand.during = lambda ticket: seen.update({ticket.stage: ticket})
     desk.build()
     assert seen["clone"].kind == seen["speak"].kind != seen["translate"].kind
+
+
+@pytest.mark.parametrize(
+    ("speak", "consent", "told"),
+    [
+        ("xtts", "false", True),
+        ("xtts", "true", False),
+        ("{engine: xtts, voice: Ana Florence}", "false", False),
+        ("espeak", "false", False),
+    ],
+)
+def test_the_report_says_once_that_a_catalogue_voice_speaks_for_lack_of_consent(
+    tmp_path: Path, speak: str, consent: str, told: bool
+) -> None:
+    desk = Desk(tmp_path)
+    (desk.folders.rules / "lite.yaml").write_text(RULE % (speak, consent), encoding="utf-8")
+    desk.build()
+    line = {"speaker": "S1", "text": "", "slot": [0, 1], "start": 0, "end": 1, "tempo": 1, "overrun": 0}
+    for segment in ("000", "001"):
+        lines = [line | {"id": f"{segment}-01"}, line | {"id": f"{segment}-02"}]
+        (desk.folder / "segments" / segment / "speech.json").write_text(json.dumps({"lines": lines}))
+        (desk.folder / "segments" / segment / "translation.json").write_text("{}")
+        (desk.folder / "segments" / segment / "transcript.json").write_text("{}")
+    wanted = ["S1 speaks in a catalogue voice: the rule has no consent: true"]
+    assert report(desk.folder)["remarks"] == (wanted if told else [])

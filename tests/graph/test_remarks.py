@@ -33,3 +33,11 @@ def test_a_line_that_the_engine_doubts_is_named() -> None:
         {"id": "000-02", "language": "hi", "doubts": []},
     ]
     assert remarks({}, lines) == ["line 000-01 (hi) may sound wrong: too short: 0.1 s for 65 characters"]
+
+
+def test_speakers_whose_voices_could_be_cloned_and_may_not_are_named_once_for_all_their_lines() -> None:
+    lines = [{"id": f"00{n}", "language": "hi", "speaker": name} for n, name in enumerate(("S2", "S1", "S2"))]
+    assert remarks({}, lines, consented=False) == ["S1 and S2 speak in catalogue voices: the rule has no consent: true"]
+    one = ["S2 speaks in a catalogue voice: the rule has no consent: true"]
+    assert remarks({}, lines[::2], consented=False) == one
+    assert remarks({}, lines) == remarks({}, [], consented=False) == []
