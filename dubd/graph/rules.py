@@ -163,7 +163,7 @@ class _Check:
             return made
         for some in (sound, {name: sound[name] for name in engine.model_params if name in sound}):
             try:
-                self.completed(engine, some)
+                made, models = self.completed(engine, some)
             except ValidationError:
                 continue  # one that is required was left out with its fault
             except (TypeError, ValueError) as error:
@@ -171,6 +171,9 @@ class _Check:
                     if reason not in told:
                         self.fault(("stages", stage), reason, f"docs/engines tells what {engine.name} takes")
                     told.add(reason)
+            else:
+                self.models(stage, made, engine, models)
+                break
         return params
 
     @staticmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph.rules import Rules, check, dump, load, with_clip
 
@@ -316,3 +317,13 @@ def test_every_faulty_parameter_of_a_stage_is_told_at_once_a_line_each(
     assert rule is None
     assert [next((part for part in told if part in str(fault)), str(fault)) for fault in faults] == told
     assert all("\n" not in str(fault) and fault.stage == stage for fault in faults)
+
+
+@pytest.mark.parametrize(("top_p", "told"), [("2", "top_p must be"), ("high", "stages.speak.top_p: ")])
+def test_a_faulty_parameter_does_not_hide_that_a_model_of_ones_own_is_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, top_p: str, told: str
+) -> None:
+    monkeypatch.setattr(registry.find("speak", "xtts"), "missing", lambda: None)
+    text = BASE.replace("{engine: say}", f"{{engine: xtts, model: ./mine, top_p: {top_p}}}")
+    first, second = (fault.reason for fault in check(write(folder, text))[1])
+    assert first.startswith(told) and second == f"no model at {folder}/mine"
