@@ -115,8 +115,7 @@ class Engine(ABC, Generic[Item, Made]):
     summary: ClassVar[str]  # one line for `dubd doctor` and the report
     licence: ClassVar[str]  # code and data, SPDX where there is a name
     commercial: ClassVar[bool | None] = None  # may it be used so; None: as dubd.models.licences knows `licence`
-    # A frozen dataclass: what a rule may set, with defaults. Its check may raise ValueError, a line a fault (`refuse`).
-    Params: ClassVar[type[Any]] = NoParams
+    Params: ClassVar[type[Any]] = NoParams  # frozen dataclass: what a rule may set, with defaults; see `refuse`
     # Those of its Params that say which model it is: a published name, or a path (/, ./, ../ or ~, relative to the
     # rule file). In a task's key stand the models in their place: what they hold and not where they lie.
     model_params: ClassVar[tuple[str, ...]] = ()
@@ -247,17 +246,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Sentence:
-    """translate in: one utterance and the glossary as (source term, target term) pairs.
-
-    `pivots` are (source term, pivot term) pairs where a person has given them: how a term reads in the pivot's text.
-    """
+    """translate in: one utterance and the glossary as (source term, target term) pairs."""
 
     text: str
     source: str
     target: str
     pivot: str | None = None
     glossary: tuple[tuple[str, str], ...] = ()
-    pivots: tuple[tuple[str, str], ...] = ()
+    pivots: tuple[tuple[str, str], ...] = ()  # (source term, as it reads in the pivot's text), where a person says so
 
 
 @dataclass(frozen=True)
