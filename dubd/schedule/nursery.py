@@ -3,7 +3,8 @@
 Importing NumPy, SciPy's signal and OpenCV takes over a second of a processor; a fork takes milliseconds, and the pages
 are shared. A worker with an interpreter of its own (`python:` in a rule) cannot be born here.
 Run as `python -m dubd.schedule.nursery` with a socket as standard input. One message each way:
-`{"start": argv}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`, or `{"error": errno}`;
+`{"start": argv, "temporary": folder or null}` with three descriptors, and a fourth where there is a lease -> `{"pid"}`,
+or `{"error": errno}`;
 `{"wait": pid}` -> `{"status"}` (as of os.waitpid).
 """
 
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import IO
@@ -38,7 +40,7 @@ _STAGES = (
     "restore",
     "render",
 )
-_MESSAGE = 1 << 12
+_MESSAGE = 1 << 14
 
 
 class Nursery:
@@ -53,9 +55,10 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def start(self, argv: list[str], log: IO[bytes], lease: list[int]) -> Born:
+    def start(self, argv: list[str], log: IO[bytes], lease: list[int], temporary: Path | None = None) -> Born:
         """A new worker with pipes to it, that also holds the descriptor in `lease` for as long as it lives.
 
+        `temporary` is a folder for its temporary files, where it is not to use the system's.
         Errors: OSError where there is no memory or no process to be had.
         """
         into, their_in = (os.fdopen(fd, mode) for fd, mode in zip(reversed(os.pipe()), ("wb", "rb"), strict=True))
@@ -65,7 +68,10 @@ class Nursery:
             with self._guard:
                 if self._process is None or self._process.poll() is not None:
                     self._process = self._launch()
-                parent, reply = self._process, self._ask({"start": argv}, given)
+                parent, reply = (
+                    self._process,
+                    self._ask({"start": argv, "temporary": temporary and str(temporary)}, given),
+                )
         return Born(self, parent, int(reply["pid"]), into, out)
 
     def status(self, pid: int, parent: subprocess.Popen[bytes]) -> int:
@@ -182,17 +188,19 @@ def main() -> None:
             if os.getppid() != nursery:  # it ended before the line above: nobody would end this one
                 os._exit(1)
             channel.close()
-            _become(message["start"], descriptors)
+            _become(message["start"], message["temporary"], descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         channel.send(json.dumps(answer).encode())
 
 
-def _become(argv: list[str], descriptors: list[int]) -> None:
+def _become(argv: list[str], temporary: str | None, descriptors: list[int]) -> None:
     """The forked child: a session, standard streams and a life of its own."""
     code = 1
     try:
         os.setsid()
+        if temporary:
+            os.environ["TMPDIR"], tempfile.tempdir = temporary, None
         for number, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, number)
             os.close(descriptor)

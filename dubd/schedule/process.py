@@ -18,9 +18,10 @@ from typing import Any
 
 from dubd.engines.registry import group
 from dubd.errors import DubdError
-from dubd.schedule import footprint, logs, surroundings
+from dubd.schedule import footprint, logs, scratch, surroundings
 from dubd.schedule.gpu import GpuError
 from dubd.schedule.nursery import Born, Nursery
+from dubd.schedule.scratch import Scratch
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
@@ -67,6 +68,7 @@ class Worker:
         self.fresh = True  # nothing has run on it yet: the first batch's time has the load in it
         self._process: Born | subprocess.Popen[bytes] | None = None
         self._log: Path | None = None
+        self._temporary: Path | None = None
         self._broken: DubdError | None = None
         self._loaded = False
         self._said = b""  # read, and not yet a whole line
@@ -84,18 +86,20 @@ class Worker:
         """Its lease; 0 on the CPU."""
         return self.seat.mib if self.seat else 0
 
-    def start(self, ticket: Ticket, folder: Path, nursery: Nursery) -> None:
+    def start(self, ticket: Ticket, folder: Path, nursery: Nursery, temporary: Scratch) -> None:
         """The process, with its log in `folder`; it holds the lease from now on. Errors: OSError where it cannot."""
         stage = group(ticket.stage)
         argv = [stage, *([ticket.engine] if ticket.engine else [])]
         lease = [self.seat.fileno()] if self.seat else []
         name = f"{stage}-{ticket.engine}" if ticket.engine else "stages"
         self._log = folder / f"{name}.log"
+        self._temporary = temporary.make()
         with logs.opened(self._log) as log:
             if ticket.python is None:
-                self._process = nursery.start(argv, log, lease)
+                self._process = nursery.start(argv, log, lease, self._temporary)
             else:
                 environ = surroundings.lent(stage, ticket.engine, folder.parent / ".cache" / "lent")
+                environ |= {"TMPDIR": str(self._temporary)} if self._temporary else {}
                 self._process = subprocess.Popen(
                     [ticket.python, "-m", "dubd.schedule.worker", *argv],
                     stdin=subprocess.PIPE,
@@ -162,6 +166,8 @@ class Worker:
                     if pipe:
                         with contextlib.suppress(OSError):
                             pipe.close()
+        if self._temporary:
+            scratch.remove(self._temporary)
         if self.seat:
             with contextlib.suppress(GpuError, OSError):  # the ledger cannot be read: it says so to whoever asks
                 self.seat.close()

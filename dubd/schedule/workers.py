@@ -13,6 +13,7 @@ from dubd.schedule import surroundings
 from dubd.schedule.desk import REST, Seated
 from dubd.schedule.nursery import Nursery
 from dubd.schedule.process import Worker
+from dubd.schedule.scratch import Scratch
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Kind, Ticket
 
@@ -38,6 +39,7 @@ class Pool:
         _allow_files()
         logs.mkdir(parents=True, exist_ok=True)
         self._nursery = Nursery(logs / "nursery.log", surroundings.own())
+        self._temporary = Scratch()
         # A process is killed when the thread that started it ends, so that one lives as long as the pool (prctl(2)).
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
         self._closed = threading.Event()
@@ -76,7 +78,7 @@ class Pool:
                         self._idle.remove(idle[0])
                         old.append(idle[0])
                     worker = Worker(ticket)
-                    self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
+                    self._starter.submit(worker.start, ticket, self._logs, self._nursery, self._temporary).result()
                 self._busy.add(worker)
                 return worker
         finally:
@@ -103,7 +105,7 @@ class Pool:
 
     def begin(self, worker: Worker, ticket: Ticket) -> None:
         """Start what `place` made. Errors: OSError."""
-        self._starter.submit(worker.start, ticket, self._logs, self._nursery).result()
+        self._starter.submit(worker.start, ticket, self._logs, self._nursery, self._temporary).result()
 
     def evict(self, seated: Seated, uuid: str) -> int:
         """End an idle worker like that on that card; the MiB of its lease, 0 where there is none any more.
@@ -154,6 +156,7 @@ class Pool:
             worker.close()
         self._starter.shutdown()
         self._nursery.close()
+        self._temporary.close()
 
     def _tidy(self) -> None:
         """End idle workers in time, also when nobody asks for any."""
