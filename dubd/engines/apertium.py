@@ -16,6 +16,7 @@ from typing import Any, Final
 from dubd.engines.contract import Engine, Sentence, Translation
 from dubd.engines.numerals import localised
 from dubd.engines.placeholders import Shielded, shield
+from dubd.media.killed import ProgramKilled, require_alive
 
 _MODES: Final = Path("/usr/share/apertium/modes")
 _CODES: Final = {"ca": "cat", "en": "eng", "es": "spa", "fr": "fra", "gl": "glg", "it": "ita", "pt": "por"}
@@ -76,7 +77,7 @@ class Apertium(Engine[Sentence, Translation]):
         for route, indexes in routes.items():
             try:
                 translated = _translate([batch[index] for index in indexes], route)
-            except (ValueError, OSError, subprocess.SubprocessError) as error:
+            except (ValueError, OSError, subprocess.SubprocessError, ProgramKilled) as error:
                 for index in indexes:
                     made[index] = error
             else:
@@ -149,21 +150,23 @@ def _small_inside(before: str, after: str) -> str:
     return " ".join(new)
 
 
-def _pipeline(texts: Sequence[str], mode: str) -> list[str]:
-    """Each of `texts` through Apertium, in one process for all."""
+def _pipeline(texts: Sequence[str], mode: str, *, last: bool = False) -> list[str]:
+    """Each of `texts` through Apertium, in one process for all; a text that is lost gets a `last` one for itself."""
     if not texts:
         return []
     stream = "".join(f"{_escaped(text)}.[][\n#{index}\n]" for index, text in enumerate(texts))
     parts = _CUT.split(_apertium(["apertium", "-u", "-f", "none", mode], stream))
     if len(parts) != len(texts) + 1:
-        if len(texts) == 1:
+        if last:
             raise ValueError(f"apertium lost its place in {texts[0][:60]!r}")
-        return [part for text in texts for part in _pipeline([text], mode)]
+        # One of the dozen programs in it may have been killed, which its exit code does not always tell.
+        return [part for text in texts for part in _pipeline([text], mode, last=len(texts) == 1)]
     return [" ".join(re.sub(r"\\(.)", r"\1", part).split()) for part in parts[:-1]]
 
 
 def _apertium(command: Sequence[str], text: str) -> str:
     done = subprocess.run(command, input=text, text=True, encoding="utf-8", capture_output=True, timeout=_TIMEOUT)
+    require_alive(done.returncode, command[0])
     if done.returncode:
         raise ValueError(f"{command[0]} failed: {' '.join(done.stderr.split())[-200:]}")
     return done.stdout

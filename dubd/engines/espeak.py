@@ -18,6 +18,7 @@ import numpy as np
 
 from dubd.engines.contract import Engine, Line, Spoken
 from dubd.media import pitch
+from dubd.media.killed import ProgramKilled, require_alive
 
 _SCRIPT: Final = Path(__file__).with_name("espeak_line.py")
 _WORDS_A_MINUTE: Final = 175  # eSpeak's own natural rate
@@ -80,7 +81,7 @@ class Espeak(Engine[Line, Spoken]):
     def _attempt(self, line: Line) -> Spoken | Exception:
         try:
             return self._say(line)
-        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        except (RuntimeError, OSError, subprocess.TimeoutExpired, ProgramKilled) as error:
             return error
 
     def _say(self, line: Line) -> Spoken:
@@ -122,6 +123,7 @@ def _asked(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     asked = json.dumps({"library": _library(), **request}).encode()
     done = subprocess.run(command, input=asked, capture_output=True, timeout=_TIMEOUT)
     head, _, pcm = done.stdout.partition(b"\n")
+    require_alive(done.returncode, "espeak-ng")
     if done.returncode or not head:
         raise RuntimeError(f"espeak-ng died with {done.returncode} on {request['text']!r}")
     answer: dict[str, Any] = json.loads(head)

@@ -13,6 +13,7 @@ from typing import IO, Final
 
 from dubd.errors import DubdError, Exit
 from dubd.media import untrusted
+from dubd.media.killed import require_alive
 
 _LAST_LINES: Final = 40
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
@@ -81,12 +82,9 @@ class Child:
         if self.stdin and not self.stdin.closed:
             with suppress(BrokenPipeError):  # its last words say why
                 self.stdin.close()
-        code = self._process.wait()
-        self._drain.join()
+        code = self.wait()
         if code == 0 and not self._said(*_UNWRITTEN):
             return
-        if self._late:
-            raise DubdError(f"reading it did not end within {self._seconds:.0f} s", file=self._file, stage=self._stage)
         if self._said(*_NO_SPACE):
             raise DubdError(
                 "no space left on the disk",
@@ -99,6 +97,15 @@ class Child:
             f"{self._command[0]} was killed by signal {-code}" if code < 0 else f"{self._command[0]} ended with {code}"
         )
         raise DubdError(reason, file=self._file, stage=self._stage)
+
+    def wait(self) -> int:
+        """Its exit code, a good one or not. Errors: DubdError where it was ended, by us or by somebody else."""
+        code = self._process.wait()
+        self._drain.join()
+        if self._late and code:
+            raise DubdError(f"reading it did not end within {self._seconds:.0f} s", file=self._file, stage=self._stage)
+        require_alive(code, self._command[0], file=self._file, stage=self._stage)
+        return code
 
     def _said(self, *words: str) -> bool:
         return any(word in line for word in words for line in self._last)

@@ -22,6 +22,7 @@ import soundfile
 from dubd.errors import DubdError, Exit
 from dubd.media import untrusted
 from dubd.media.child import Child
+from dubd.media.killed import ProgramKilled
 
 BITEXACT: Final = (
     *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"),
@@ -56,7 +57,7 @@ def probe(path: Path | str) -> dict[str, Any]:
             child.finish()
         found: dict[str, Any] = json.loads(said.decode("utf-8", "replace"))
     except DubdError as error:
-        if error.exit is Exit.WORKSPACE:
+        if error.exit is Exit.WORKSPACE or isinstance(error, ProgramKilled):
             raise
         raise DubdError(
             f"not a video that can be read: {error.reason}",
@@ -115,6 +116,7 @@ def first_frame(path: Path | str, index: int) -> int | None:
     with Child(command, stage=None, file=path, reads=True, seconds=untrusted.patience(path)) as child:
         assert child.stdout
         found = [_ticks(line.decode("ascii").strip(" ,\n")) for line in child.stdout]
+        child.wait()
     return next((at for at in found if at is not None), None)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from dubd.errors import DubdError
 from dubd.media.ffmpeg import BITEXACT, given, url
+from dubd.media.killed import require_alive
 from dubd.media.mix import RATE, Samples
 from dubd.media.patches import unwritten
 
@@ -129,6 +130,8 @@ def _pour(options: list[str], blocks: Iterable[Samples], *, talk: str = "error")
                 raise
         log.seek(0)
         said = log.read().decode(errors="replace").strip()
+    path = Path(options[-1].removeprefix("file:"))
+    require_alive(process.returncode, "ffmpeg", file=path)
     if process.returncode or (talk == "error" and said):
-        raise unwritten("the sound", said, Path(options[-1].removeprefix("file:")))
+        raise unwritten("the sound", said, path)
     return said

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from dubd.errors import DubdError, Exit
 from dubd.media.ffmpeg import BITEXACT, given, url
+from dubd.media.killed import require_alive
 
 Pixels = npt.NDArray[np.uint8]
 Planes = tuple[Pixels, Pixels, Pixels]
@@ -169,6 +170,8 @@ class PatchWriter:
             raise self._failed() from None
 
     def _failed(self) -> DubdError:
+        assert self._process is not None
+        require_alive(self._process.wait(), "ffmpeg", file=self._patches)
         return unwritten("patches", self._said(), self._patches)
 
     def _said(self) -> str:
@@ -260,6 +263,7 @@ class PatchReader:
             for frame, x, y, wide, high in self._rows:
                 raw = process.stdout.read(width * height)
                 if len(raw) < width * height:
+                    require_alive(process.wait(), "ffmpeg", file=self._patches)
                     raise DubdError(
                         "fewer patches than the geometry names",
                         file=self._patches,

@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import Protocol
 
 from dubd.errors import DubdError, Exit
+from dubd.media.killed import ProgramKilled
 from dubd.schedule.admission import PATIENCE, Capacity, Card, Seated, Start
 from dubd.schedule.estimates import Cards, Estimates, apart
 from dubd.schedule.gpu import Device, Gpu, GpuError, gpu
 from dubd.schedule.ledger import LAG, Ledger, promised
+from dubd.schedule.once_more import OnceMore
 from dubd.schedule.peaks import Peaks
-from dubd.schedule.process import Full, Heard, Hung, Killed, Worker, died
+from dubd.schedule.process import Full, Heard, Hung, Killed, Worker
 from dubd.schedule.runtime import runtime
 from dubd.schedule.seat import Seat
 from dubd.schedule.ticket import Again, Kind, Ticket
@@ -128,7 +130,7 @@ class LocalExecutor(Executor):
         self._room: dict[str, int] = {}  # by card, MiB that no other program has
         self._lost: set[str] = set()
         self._denied = ""  # why there was no lease, as the log was last told
-        self._lone: set[str] = set()  # tasks whose worker hung or was killed once: the next time they run alone
+        self._once_more = OnceMore()
 
     def capacity(self) -> Capacity:
         """CPU slots: the processors this process may use, or what was asked for."""
@@ -308,17 +310,22 @@ class LocalExecutor(Executor):
             items = self._estimates.limit(first)
             if seat:
                 items = min(items, self._estimates.items(first, seat.mib, self._known))
-            part = self._part(tickets[begin:], items)
+            part = self._once_more.part(tickets[begin:], items)
             answer = worker.run(part, _shifted(heard, begin), items)
             if isinstance(answer, list):
-                answers += [_on(seat, outcome, fresh=fresh) for outcome in answer]
-                self._lone.difference_update(ticket.task for ticket in part)
+                lost = [isinstance(outcome, ProgramKilled) for outcome in answer]
+                self._once_more.ended(ticket.task for ticket, one in zip(part, lost, strict=True) if not one)
+                answers += [
+                    self._settled(ticket, _on(seat, one, fresh=fresh)) for ticket, one in zip(part, answer, strict=True)
+                ]
+                if any(lost):
+                    worker.close()  # another one has less in its memory, and none of what the program left
                 if seat and worker.alive:
                     seat.items = max(seat.items, items)
                     full = len(part) >= seat.items
                     self._estimates.learn(first, seat.device.name, seat.items, seat.peak, full=full, mib=seat.mib)
             elif isinstance(answer, Hung | Killed):
-                answers += [self._once_more(ticket, answer) for ticket in part]
+                answers += [self._tried(ticket, answer) for ticket in part]
             else:
                 answers += self._out(part, items, seat, answer)
             if not worker.alive:
@@ -326,11 +333,11 @@ class LocalExecutor(Executor):
                 return answers + [Again(rest)] * (len(tickets) - len(answers))
         return answers
 
-    def _part(self, tickets: Sequence[Ticket], items: int) -> Sequence[Ticket]:
-        if tickets[0].task in self._lone:
-            return tickets[:1]
-        calm = next((index for index, ticket in enumerate(tickets) if ticket.task in self._lone), len(tickets))
-        return tickets[: min(calm, items)]
+    def _settled(self, ticket: Ticket, outcome: Outcome) -> Outcome | Again:
+        return self._tried(ticket, outcome) if isinstance(outcome, ProgramKilled) else outcome
+
+    def _tried(self, ticket: Ticket, lost: Hung | Killed | ProgramKilled) -> DubdError | Again:
+        return self._once_more.answer(ticket, lost, closing=self._closed.is_set())  # `close` kills workers too
 
     def _out(self, part: Sequence[Ticket], items: int, seat: Seat | None, full: Full) -> list[Outcome | Again]:
         """One step down the ladder for the whole part: its first ticket speaks for it."""
@@ -354,22 +361,6 @@ class LocalExecutor(Executor):
             return False
         before = promised(held for held in view.held if held.since < then)
         return view.foreign + before + seat.mib > view.largest
-
-    def _once_more(self, ticket: Ticket, lost: Hung | Killed) -> Outcome | Again:
-        if ticket.task not in self._lone and not self._closed.is_set():  # `close` kills workers too
-            self._lone.add(ticket.task)
-            why = f"no word for {lost.seconds:g} s" if isinstance(lost, Hung) else f"killed by signal {lost.signal}"
-            log.warning("%s: its worker is lost, it is tried once more: %s", ticket.task, why)
-            return Again(why)
-        self._lone.discard(ticket.task)
-        if isinstance(lost, Killed):
-            return died(ticket, f"was killed by signal {lost.signal}, the second one in a row")
-        return DubdError(
-            f"{ticket.engine or ticket.stage} said nothing for {lost.seconds:g} s, twice, and was killed",
-            file=ticket.task,
-            stage=ticket.stage,
-            remedy="see the log in the workspace's .log folder; deadline: gives the stage more seconds",
-        )
 
 
 def _on(seat: Seat | None, outcome: Outcome, *, fresh: bool) -> Outcome:

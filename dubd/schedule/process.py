@@ -18,6 +18,7 @@ from typing import Any
 
 from dubd.engines.registry import group
 from dubd.errors import DubdError
+from dubd.media.killed import ProgramKilled
 from dubd.schedule import footprint, logs, scratch, surroundings
 from dubd.schedule.gpu import GpuError
 from dubd.schedule.nursery import Born, Nursery
@@ -242,4 +243,6 @@ def died(ticket: Ticket, how: str) -> DubdError:
 
 
 def _outcome(data: dict[str, Any]) -> Outcome:
-    return DubdError.from_json(data["error"]) if "error" in data else data["facts"]
+    if "error" not in data:
+        return dict(data["facts"])
+    return (ProgramKilled if data.get("killed") else DubdError).from_json(data["error"])

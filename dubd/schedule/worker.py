@@ -5,6 +5,7 @@ imported before the stage and the engine are. Every line of the pipe is one JSON
 in  `{"device", "params", "precision", "batch"}` once (the engine's load), on a GPU also `{"mib", "context", "lease",
     "environ"}`; then `{"jobs": [...], "batch"}` for each batch;
 out `{"ready": seconds}` once, then any number of `{"progress": [job, fraction]}` and one `{"outcomes": [...]}` a batch;
+    each outcome is `{"facts"}` or `{"error", "killed"}`, killed where signal 9 ended a program that the stage ran;
     `{"broken": error}` where the engine does not load, `{"full": what was said}` where the card has no room.
 `ready` and `outcomes` also carry `{"memory": [now, most]}`, in MiB without the context, where it is known.
 """
@@ -28,6 +29,7 @@ from typing import IO, Any, NoReturn
 from dubd.engines import registry
 from dubd.engines.contract import Engine, OutOfMemory, Room, Shot
 from dubd.errors import DubdError
+from dubd.media.killed import ProgramKilled
 from dubd.schedule.footprint import EXIT, keep_within, measured, out_of_memory
 from dubd.stages.job import Job, Outcome
 
@@ -180,7 +182,9 @@ def _teller(index: int, pipe: IO[str]) -> Callable[[float], None]:
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
-    return {"error": outcome.to_json()} if isinstance(outcome, DubdError) else {"facts": outcome}
+    if not isinstance(outcome, DubdError):
+        return {"facts": outcome}
+    return {"error": outcome.to_json(), "killed": isinstance(outcome, ProgramKilled)}
 
 
 def _say(pipe: IO[str], message: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from dubd.errors import DubdError, Exit
 from dubd.media import ffmpeg, source
 from dubd.media.cuts import Cut, Lengths, cuts
+from dubd.media.killed import ProgramKilled
 from dubd.media.sound import levels, speech
 from dubd.media.timeline import Clock, milliseconds
 from dubd.stages.job import Facts, Job, one_by_one
@@ -83,6 +84,8 @@ def _listen(path: Path, index: int, zero: float, start: float, length: float) ->
     try:
         seek = ffmpeg.seek_before(start - 1)
         return levels(ffmpeg.audio_blocks(path, _LISTEN, stream=str(index), seek=seek, filters=chain), _LISTEN)
+    except ProgramKilled:
+        raise
     except DubdError as error:
         raise DubdError(
             f"its sound cannot be read: {error.reason}", file=path, remedy=_WHOLE, exit=Exit.INPUT

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from dubd.engines import apertium
 from dubd.engines.apertium import Apertium
 from dubd.engines.contract import Sentence, Translation
+from dubd.media.killed import ProgramKilled
 
 installed = pytest.mark.skipif(Apertium.missing() is not None, reason=f"needs: {Apertium.missing()}")
 
@@ -115,3 +117,21 @@ def test_the_revision_is_that_of_the_data(monkeypatch: pytest.MonkeyPatch, tmp_p
         seen.add(Apertium.revision())
     apertium._installed.cache_clear()
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("which", ["automorf", "autobil", "autogen"])
+def test_a_program_of_its_pipeline_that_was_killed_costs_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    died, program = tmp_path / "died", tmp_path / "lt-proc"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *{which}*) [ -e {died} ] || {{ touch {died}; kill -9 $$; }};; esac\n'
+        f'exec {shutil.which("lt-proc")} "$@"\n'
+    )
+    program.chmod(0o755)
+    (tmp_path / "apertium-wblank-mode").symlink_to(shutil.which("apertium-wblank-mode") or "")
+    monkeypatch.setenv("APERTIUM_PATH", str(tmp_path))
+    (made,) = Apertium().run([Sentence("Good morning.", "en", "es")])
+    assert died.exists()
+    # The script's exit code tells of it or does not: then it is the task that is tried once more.
+    assert isinstance(made, ProgramKilled) or (isinstance(made, Translation) and made.text == "Buenos días.")

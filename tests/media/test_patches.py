@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from dubd.errors import DubdError, Exit
+from dubd.media.killed import ProgramKilled
 from dubd.media.patches import Patch, PatchReader, PatchWriter, Pixels, composite, planes
 
 
@@ -196,3 +198,22 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
             writer.add_bgra(index, 0, 0, noise(64, 64, seed=index))
     assert caught.value.exit is Exit.WORKSPACE
     assert not (tmp_path / "g.npz").exists()
+
+
+def test_an_encoder_or_decoder_that_was_killed_is_told_from_one_that_failed(
+    store: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PatchWriter(*store, canvas=(16, 16), rate="25", mode="lite") as writer:
+        for frame in range(3):
+            writer.add(frame, 0, 0, patch_of(noise(16, 16)))
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        pytest.raises(ProgramKilled, match="killed by signal 9"),
+        PatchWriter(tmp_path / "new.mkv", tmp_path / "new.npz", canvas=(16, 16), rate="25", mode="lite") as writer,
+    ):
+        writer.add(0, 0, 0, patch_of(noise(16, 16)))
+    with pytest.raises(ProgramKilled, match="killed by signal 9"):
+        list(PatchReader(*store))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from dubd.errors import DubdError
+from dubd.schedule.ticket import Ticket
 from tests.schedule.cards import Machine, Make, run, wait_until
+from tests.schedule.test_workers import plan
 
 BIRTHS = pytest.mark.parametrize("python", [None, sys.executable], ids=["forked", "an interpreter of its own"])
 
@@ -131,3 +134,53 @@ def test_a_task_that_hangs_twice_fails_with_the_seconds_and_the_remedy(machine: 
     assert "said nothing for 1 s, twice" in str(error)
     assert "deadline:" in error.remedy
     assert len(pids(box.lines("run"))) == 2
+
+
+class TestAProgramThatIsKilled:
+    @pytest.fixture
+    def ticket(self, tmp_path: Path) -> Ticket:
+        clip = tmp_path / "clip.mp4"
+        lavfi = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=1"]
+        lavfi += ["-f", "lavfi", "-i", "sine=frequency=300:duration=1"]
+        subprocess.run(["ffmpeg", "-v", "error", *lavfi, "-pix_fmt", "yuv420p", clip], check=True)
+        return plan(clip, tmp_path / "plan.json", sys.executable)
+
+    @pytest.fixture(params=["ffprobe", "ffmpeg"])
+    def deaths(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A line for each death of a program that kills itself as often as `deaths.left` says, and then is real."""
+        real, folder, log = shutil.which(request.param), tmp_path / "bin", tmp_path / "deaths"
+        folder.mkdir()
+        log.touch()
+        program = folder / request.param
+        program.write_text(
+            f'#!/bin/sh\n[ $(wc -l < {log}) -ge $(cat {log}.left) ] && exec {real} "$@"\n'
+            f"echo $PPID >> {log}\nkill -9 $$\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        return log
+
+    def test_its_task_is_tried_once_more_by_another_worker(self, machine: Make, ticket: Ticket, deaths: Path) -> None:
+        deaths.with_name("deaths.left").write_text("1")
+        with machine().executor() as executor:
+            source = run(executor, [ticket])
+            (worker,) = deaths.read_text().split()
+            assert not Path(f"/proc/{worker}").exists()
+        assert source.begun == ["plan:x", "plan:x"]
+        assert isinstance(source.ended["plan:x"], dict), source.ended
+
+    def test_at_the_second_time_it_fails_with_what_that_commonly_means(
+        self, machine: Make, ticket: Ticket, deaths: Path
+    ) -> None:
+        deaths.with_name("deaths.left").write_text("2")
+        with machine().executor() as executor:
+            source = run(executor, [ticket])
+        error = source.ended["plan:x"]
+        assert source.begun == ["plan:x", "plan:x"]
+        assert isinstance(error, DubdError)
+        assert error.stage == "plan"
+        assert str(error).endswith(
+            " was killed by signal 9, as the kernel does where memory runs out, "
+            "the second one in a row; give the machine more memory, or dubd fewer --jobs; "
+            "`dubd retry VIDEO` tries it again"
+        )
