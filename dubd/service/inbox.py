@@ -160,7 +160,7 @@ class Inbox:
     def _tell_strangers(self, strange: dict[str, tuple[str, str]]) -> None:
         for path, (reason, remedy) in sorted(strange.items(), key=lambda item: os.fsencode(item[0])):
             if self._strange.get(path) != (reason, remedy):
-                self.refused.append(DubdError(reason, file=path, remedy=remedy, exit=Exit.INPUT))
+                self.refused.append(_refused(path, reason, remedy))
         self._strange = strange
 
 
@@ -169,9 +169,11 @@ def settle_time(root: Path, table: Path = mounts.TABLE) -> float:
     return NETWORK_SETTLE if mounts.is_network(mounts.kind(root, table)) else SETTLE
 
 
-def drops(root: Path) -> list[Path]:
-    """The videos in an inbox, by name, complete or not."""
-    return sorted(map(Path, _Walk(str(root)).videos))
+def drops(root: Path) -> tuple[list[Path], list[DubdError]]:
+    """The videos in an inbox, by name, complete or not; and what is refused for its name or its kind."""
+    walk = _Walk(str(root))
+    refused = [_refused(path, *wrong) for path, wrong in walk.strange.items()]
+    return sorted(map(Path, walk.videos)), sorted(refused, key=lambda fault: os.fsencode(fault.file or ""))
 
 
 def unreadable(error: OSError, path: object) -> DubdError:
@@ -182,6 +184,10 @@ def unreadable(error: OSError, path: object) -> DubdError:
         remedy="change its permissions, it is then taken by itself",
         exit=Exit.INPUT,
     )
+
+
+def _refused(path: str, reason: str, remedy: str) -> DubdError:
+    return DubdError(reason, file=path, remedy=remedy, exit=Exit.INPUT)
 
 
 class _Walk:

@@ -165,19 +165,24 @@ def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus
 
 
 def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Videos in the inbox that have no folder in the workspace yet, with the fault that keeps them out, if any."""
+    """What is in the inbox and has no folder in the workspace yet, with the fault that keeps it out, if any."""
+    from dubd.graph.drop import read_beside
     from dubd.graph.needed import described, lacking, of_rule
     from dubd.graph.rules import Rules, require_recogniser
 
     rules = Rules(folders.rules)
-    for path in drops(folders.inbox):
+    found, refused = drops(folders.inbox)
+    for fault in refused:
+        yield _drop(Path(fault.file or ""), folders.inbox) | {"error": fault.to_json()}
+    for path in found:
         if str(path) in claimed:
             continue
-        line: dict[str, Any] = {"file": str(path), "rule": None, "error": None, "also": [], "lacks": []}
-        line |= {"at": error_file.since(path, folders.inbox), "writing": False}
+        line = _drop(path, folders.inbox)
         try:
             rule = rules.for_drop(path, folders.inbox)
-            if subtitles_beside(path) is None:
+            if beside := subtitles_beside(path):
+                read_beside(beside, path, folders)
+            else:
                 require_recogniser(rule, path)
             absent = [lacked for models in of_rule(rule).values() for lacked in lacking(models)]
             lacks = [described(model) for model in dict.fromkeys(absent)]
@@ -187,3 +192,9 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
             yield line | {"error": error.to_json(), "also": also}
         except OSError as error:
             yield line | {"error": unreadable(error, path).to_json()}
+
+
+def _drop(path: Path, inbox: Path) -> dict[str, Any]:
+    """A line without its fault or its rule."""
+    since = error_file.since(path, inbox)
+    return {"file": str(path), "rule": None, "error": None, "also": [], "lacks": [], "at": since, "writing": False}

@@ -90,6 +90,12 @@ def test_every_one_is_told_in_a_line_and_the_good_one_is_dubbed(home: Home, inbo
     assert [Path(path).name for path in good["results"]] == ["dubbed.es.mp4"]
     assert {video["state"] for video in videos.values()} == {"done", "failed"}
 
+    refused = {Path(drop["file"]).relative_to(inbox).parts[0] for drop in status["drops"] if drop["error"]}
+    assert [drop for drop in status["drops"] if not drop["error"]] == []
+    dubbed = {Path(video["drop"]).relative_to(inbox).parts[0] for video in videos.values()}
+    assert refused | dubbed == hostile | {"zz-good.mp4"}
+    assert all(drop["at"] for drop in status["drops"] if Path(f"{drop['file']}.error.txt").exists())
+
     told: Counter[str] = Counter()
     for line in lines_of(done):
         assert line.startswith(f"dubd: {home.root}/"), line
