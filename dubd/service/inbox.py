@@ -132,6 +132,7 @@ class Inbox:
 
     def again(self, path: Path) -> None:
         """Report a drop once more, though its bytes are the same: its rule may have changed, or it had to wait."""
+        self._strange.pop(str(path), None)
         if (seen := self._seen.get(str(path))) and seen.taken:
             seen.taken = False
             self.pending.append(path)

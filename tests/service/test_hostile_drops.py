@@ -55,6 +55,9 @@ def test_it_is_told_once_and_never_a_drop(name: str, folders: Folders, canary: C
     assert error.file == str(path)
     assert words in error.reason
     assert error.remedy
+    inbox.again(path)  # as `dubd retry` has it
+    assert inbox.scan(21.0) == []
+    assert [each.file for each in inbox.refused] == [str(path)] * 2
     assert canary.touched() == []
 
 
