@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 from doit.control import TaskControl
 from doit.dependency import Dependency
@@ -14,6 +12,7 @@ from doit.dependency import Dependency
 from dubd.cost.ledger import Ledger
 from dubd.errors import DubdError
 from dubd.graph.build import Build, Event, Listener
+from dubd.graph.build_log import BuildLog
 from dubd.graph.content import ContentChecker
 from dubd.graph.needed import Lack
 from dubd.graph.promote import edited, sweep
@@ -36,7 +35,7 @@ class VideoBuild:
     def __init__(self, video: Video, listener: Listener) -> None:
         self._listener = listener
         self._build: Build | None = None
-        self._log: Path = video.folder / "log" / "build.log"
+        self._log = BuildLog(video.folder)
         self._began = False
         self._abandoned = False
         with ExitStack() as held:
@@ -175,12 +174,6 @@ class VideoBuild:
                 self._state.remove(task)
 
     def _heard(self, event: Event) -> None:
-        if event.state in ("ran", "failed"):
-            at = time.strftime("%Y-%m-%d %H:%M:%S")
-            said = f"{event.why}{f' | {event.error}' if event.error else ''}"
-            with suppress(OSError):  # no build fails for want of a line in its log
-                self._log.parent.mkdir(exist_ok=True)
-                with self._log.open("a", encoding="utf-8") as log:
-                    log.write(f"{at} {event.task} {event.state} {event.seconds:.2f}s {said}\n")
+        self._log.hear(event)
         self._ledger.hear(event)
         self._listener(event)
