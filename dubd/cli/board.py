@@ -250,9 +250,13 @@ class Bars(Board):
 
 
 def board(*, json: bool = False) -> Board:
-    """The one that fits: JSON where asked, bars on a terminal, plain lines elsewhere."""
+    """The one that fits: JSON where asked, the journal's lines for it, bars on a terminal, plain lines elsewhere."""
+    from dubd.cli import journal
+
     if json:
         return Lines()
+    if journal.reads(sys.stdout):
+        return journal.Journal()
     return Bars() if sys.stdout.isatty() else Board()
 
 

@@ -34,6 +34,12 @@ def say(text: str, style: str = "") -> None:
 
 def complain(error: DubdError) -> None:
     """One line a fault on standard error; the remedy stands out on a terminal."""
+    if "JOURNAL_STREAM" in os.environ:  # what reads it knows more of dubd than every command has to load
+        from dubd.cli import journal
+
+        if journal.reads(sys.stderr):
+            journal.fault(error)
+            return
     for each in error.each():
         if sys.stderr.isatty():
             from rich.console import Console

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dubd.cli.console import say
 from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
@@ -83,8 +82,8 @@ def watch(
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
         with stopping(daemon.stop):
             daemon.run(until_idle=until_idle)
-    if daemon.stopping and not json:
-        say("stopped; what is finished stays")
+    if daemon.stopping:
+        shown.line("stopped; what is finished stays")
     if teller.exit and until_idle:
         raise typer.Exit(int(teller.exit))
 

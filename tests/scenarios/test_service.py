@@ -134,6 +134,30 @@ def test_a_stop_under_load_ends_within_the_drain_and_the_next_start_goes_on(
     assert all((video / "dubbed.es.mp4").exists() for video in home.videos())
 
 
+def test_each_line_for_the_journal_has_its_priority_and_says_what_it_is_of(home: Home, clips: Path) -> None:
+    for suffix in (".mp4", ".srt"):
+        shutil.copy(clips / f"talk{suffix}", home.root / "inbox")
+    (home.root / "inbox" / "notes.mp4").write_text("this is no video")
+    read, write = os.pipe()
+    stat = os.fstat(write)
+    command = [sys.executable, "-m", "dubd", "watch", "--until-idle", "--settle", "0.3"]
+    environ = home.environ | {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+    with subprocess.Popen(command, env=environ, cwd="/", stdout=write, stderr=write) as process, os.fdopen(read) as out:
+        os.close(write)
+        lines = out.read().splitlines()
+        process.wait()
+    talk, notes = sorted((video.name for video in home.videos()), reverse=True)
+    assert [line for line in lines if not re.match(r"<[3456]>\S", line)] == []
+    (failed,) = [line for line in lines if line.startswith("<3>")]
+    assert failed.endswith(f" video={notes} stage=plan state=failed")
+    assert "; check that it plays" in failed
+    (built,) = [line for line in lines if line.startswith("<5>")]
+    assert re.search(rf"dubbed\.es\.mp4 .* video={talk} state=done seconds=\d+\.\d+$", built)
+    assert [
+        line for line in lines if re.search(rf" video={talk} stage=speak segment=000 state=ran seconds=[\d.]+$", line)
+    ]
+
+
 def test_systemd_finds_no_fault_in_the_unit_and_little_to_attack(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")
