@@ -28,7 +28,7 @@ class Board:
     def __init__(self) -> None:
         self.courses: dict[Path, Course] = {}
         self._last: dict[Path, float] = {}
-        self._waits: set[str] = set()
+        self._waits: dict[Path, set[str]] = {}
 
     def __enter__(self) -> Board:
         return self
@@ -56,7 +56,7 @@ class Board:
         elif event.state == "failed" and event.error:
             self.fault(event.error)
         elif event.state == "waits" and event.error:
-            self.waits(event.error)
+            self.waits(folder, event.error)
         elif (
             event.state == "progress"
             and event.fraction < 1
@@ -79,16 +79,23 @@ class Board:
         """A fault that belongs to no task."""
         complain(error)
 
-    def waits(self, error: DubdError) -> None:
+    def waits(self, folder: Path, error: DubdError) -> None:
         """Tasks of a video wait for a model: once for all of a stage."""
-        if str(error) not in self._waits:
-            self._waits.add(str(error))
+        told = self._waits.setdefault(folder, set())
+        if str(error) not in told:
+            told.add(str(error))
             self.fault(error)
 
-    def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
+    def over(self, folder: Path) -> None:
+        """A build has ended, whatever was told of it: nothing is kept of the video."""
+        self.courses.pop(folder, None)
+        self._last.pop(folder, None)
+        self._waits.pop(folder, None)
+
+    def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:  # noqa: ARG002
         """What could be made of a video is made, the rest waits for models; each was told when it was reached."""
         self.courses.pop(folder, None)
-        self._waits -= set(map(str, errors))
+        self._waits.pop(folder, None)
         self.line(f"{folder.name}: not finished, it waits for models ({clock(seconds)}); the rest is kept", "yellow")
 
     def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
@@ -204,7 +211,7 @@ class Bars(Board):
         if event.state == "failed" and event.error:
             self.fault(event.error)
         elif event.state == "waits" and event.error:
-            self.waits(event.error)
+            self.waits(folder, event.error)
         if folder not in self._bars:
             self._bars[folder] = self._progress.add_task(folder.name, total=1.0, at="", left="")
         left = course.remaining
@@ -243,6 +250,11 @@ class Bars(Board):
         """The bar goes."""
         self._drop(folder)
         super().failed(folder, errors, seconds)
+
+    def over(self, folder: Path) -> None:
+        """The bar goes, also where there was nothing to say."""
+        self._drop(folder)
+        super().over(folder)
 
     def _drop(self, folder: Path) -> None:
         if folder in self._bars:

@@ -139,3 +139,5 @@ class _Teller:
             self._board.waiting(news.path, news.failed, news.seconds)
         elif news.kind == "failed":
             self._board.failed(news.path, news.failed, news.seconds)
+        elif news.kind == "over":
+            self._board.over(news.path)

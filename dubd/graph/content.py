@@ -9,7 +9,7 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 
 _seen: dict[tuple[int, int, int, int], str] = {}
-_MOST = 200_000  # digests remembered: more than the files of a hundred hours of video
+_MOST = 10_000  # digests remembered, of half a kB each: the files of some five hours of video
 
 
 def digest(path: str, stat: os.stat_result | None = None) -> str:
@@ -18,7 +18,7 @@ def digest(path: str, stat: os.stat_result | None = None) -> str:
     key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
     if key not in _seen:
         if len(_seen) >= _MOST:
-            _seen.clear()
+            del _seen[next(iter(_seen))]  # the oldest one
         with open(path, "rb") as file:
             _seen[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _seen[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import itertools
 import os
@@ -200,14 +201,12 @@ def _digest(file: BinaryIO, path: Path) -> str:
 
 
 def _rule(path: Path) -> Rule:
-    stamp = content.stamp(str(path))
-    known = _rules.get(path)
-    if known is None or known[0] != stamp:
-        known = _rules[path] = stamp, rules.load(path, ready=False)
-    return known[1]
+    return _loaded(path, content.stamp(str(path)))
 
 
-_rules: dict[Path, tuple[tuple[int, int, int] | None, Rule]] = {}
+@functools.lru_cache(maxsize=64)  # of 8 kB each; a build reads its rule again and again
+def _loaded(path: Path, _stamp: tuple[int, int, int] | None) -> Rule:
+    return rules.load(path, ready=False)
 
 
 def _intact(state: State, source: Path) -> bool:

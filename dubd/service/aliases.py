@@ -35,6 +35,7 @@ class Aliases:
         self._drop_of.clear()
         self._source.clear()
         self._counts.clear()
+        self._drops = {path: drop for path, drop in self._drops.items() if os.path.lexists(path)}
         for folder in videos(self._workspace):
             self.know(folder)
 

@@ -280,6 +280,7 @@ class Daemon:
             except Exception as error:  # the folder was removed, the disk is full
                 failed.append(("close", fault_of(error, folder)))
             self._ended(folder, building, failed)
+            self._tell(News("over", folder))
             self._wake.set()
 
     def _ended(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]]) -> None:

@@ -13,9 +13,10 @@ from dubd.graph.video_build import VideoBuild
 
 @dataclass(frozen=True)
 class News:
-    """`claimed`, `alias`, `task`, `built`, `current`, `waiting`, `failed`, `refused` or `note`, and of what.
+    """`claimed`, `alias`, `task`, `built`, `current`, `waiting`, `failed`, `over`, `refused` or `note`, and of what.
 
-    A `note` is of the daemon itself: how it watches. An `alias` has the content of another drop.
+    A `note` is of the daemon itself: how it watches. An `alias` has the content of another drop. `over` is the last
+    word of every build, whatever it came to.
     """
 
     kind: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dubd.cli.board import Board, Lines
+from dubd.cli.board import Bars, Board, Lines
 from dubd.cli.watch import _Teller
 from dubd.errors import Exit
 from dubd.graph.video_build import VideoBuild
@@ -51,3 +51,17 @@ def test_a_build_that_cannot_be_closed_says_why(
     own = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert own["state"] == "failed"
     assert own["error"]["reason"] == "no space left on the disk"
+
+
+@pytest.mark.parametrize("kind", [Board, Bars])
+def test_of_a_build_that_is_over_nothing_is_kept_also_where_nothing_was_told(
+    desk: Desk, kind: type[Board], capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = kind()
+    daemon = Daemon(desk.folders, desk.stand, _Teller(board).tell, settle=0.01)
+    for voice in ("auto", "auto", "m1"):  # built, found up to date, built anew
+        desk.rule(voice)
+        daemon.reload()
+        daemon.run(until_idle=True)
+        assert (board.courses, board._last, board._waits, getattr(board, "_bars", {})) == ({}, {}, {}, {})
+    assert capsys.readouterr().out.count("dubbed.es.mp4") >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_a_touched_file_is_hashed_once_and_its_new_mtime_kept(desk: Desk, monkey
     known = {(st.st_dev, st.st_ino) for st in (path.stat() for path in desk.folder.rglob("*.*"))}
     assert why(desk.folder)
     assert not known & {key[:2] for key in content._seen}
+
+
+def test_no_more_digests_are_remembered_than_a_daemon_may_hold_the_oldest_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_MOST", 10)
+    monkeypatch.setattr(content, "_seen", {})
+    for number in range(25):
+        path = tmp_path / str(number)
+        path.write_text(str(number))
+        assert content.digest(str(path)) == hashlib.sha256(str(number).encode()).hexdigest()
+    assert list(content._seen.values()) == [hashlib.sha256(str(n).encode()).hexdigest() for n in range(15, 25)]
 
 
 def test_editing_one_translation_speaks_that_segment_again_and_nothing_else(desk: Desk) -> None:
