@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,3 +41,17 @@ def test_an_option_that_it_does_not_know_installs_nothing(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr == ("install-service: unknown option --new; usage: script/install-service [--gpu] [--now]\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or Path("/run/systemd/system").exists(), reason="only root without a running systemd gets so far"
+)
+def test_where_no_systemd_runs_it_says_what_to_do_and_installs_nothing() -> None:
+    places = [Path("/usr/lib/sysusers.d/dubd.conf"), Path("/etc/systemd/system/dubd.service")]
+    before = [place.exists() for place in places]
+    done = install(destination=None)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "install-service: no systemd runs here: run dubd watch by hand, or under what starts services here\n"
+    )
+    assert [place.exists() for place in places] == before
