@@ -12,6 +12,7 @@ from dubd.folders import Folders
 from dubd.graph.video import videos
 from dubd.models.store import bytes_of
 from dubd.schedule.room import RESERVE, free
+from dubd.service.folder_watch import POLL
 from dubd.service.health.finding import Finding
 from dubd.service.local import remote, require_local
 
@@ -85,7 +86,7 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
 def _inotify(folders: Folders) -> Iterator[Finding]:
     """Whether the daemon can hear of changes: one watch a folder, and one instance for all. Else it looks."""
     wanted = sum(_folders_in(folder) for folder in (folders.inbox, folders.rules, folders.workspace))
-    late = "changes are found only by looking, every 30 s"
+    late = f"changes are found only by looking, every {POLL:.0f} s"
     good = True
     for name, least, ask in (("max_user_watches", wanted, _ROOM_FOR_WATCHES), ("max_user_instances", 2, 1024)):
         try:

@@ -144,7 +144,7 @@ class TestWatching:
         assert found == Finding(
             "inotify",
             "note",
-            "max_user_watches is 1, 3 are needed: changes are found only by looking, every 30 s",
+            "max_user_watches is 1, 3 are needed: changes are found only by looking, every 5 s",
             "sysctl -w fs.inotify.max_user_watches=524288",
         )
 
