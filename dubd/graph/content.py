@@ -9,7 +9,7 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 
 _seen: dict[tuple[int, int, int, int], str] = {}
-_MOST = 10_000  # digests remembered, of half a kB each: the files of some five hours of video
+_MOST = 5_000  # digests remembered, of half a kB each: the files of some two hours of video
 
 
 def digest(path: str, stat: os.stat_result | None = None) -> str:
