@@ -30,8 +30,8 @@ class Events:
     weights: ClassVar = {
         "drop": 14, "drop_slowly": 3, "drop_again": 3, "rename": 5, "remove": 4, "replace": 4, "overwrite": 2,
         "touch": 5, "edit_rule": 4, "edit_translation": 9, "kill_daemon": 5, "stop_and_start": 2, "hold": 3,
-        "kill_worker": 9, "kill_nursery": 4, "fill_disk": 3, "lose_card": 5, "status": 4, "run": 3, "doit": 3,
-        "kill_beside": 3, "hang_up": 2,
+        "kill_worker": 9, "kill_program": 9, "kill_nursery": 4, "fill_disk": 3, "lose_card": 5, "status": 4,
+        "run": 3, "doit": 3, "kill_beside": 3, "hang_up": 2,
     }  # fmt: skip
 
     def __init__(self, home: Home, pool: Path, dice: random.Random) -> None:
@@ -246,6 +246,12 @@ class Events:
         known = self.home.processes()
         alike = {pid: parent for pid, (parent, line) in known.items() if ".nursery" in line}
         return self._kill([pid for pid, parent in alike.items() if parent in alike])
+
+    def kill_program(self) -> bool:
+        """One that a worker runs, as the kernel may do that is short of memory."""
+        known = self.home.processes()
+        names = ("ffmpeg ", "ffprobe ", "lt-proc ", "apertium", "/usr/bin/env bash", "espeak")
+        return self._kill([pid for pid, (_, line) in known.items() if any(name in line for name in names)])
 
     def kill_nursery(self) -> bool:
         known = self.home.processes()

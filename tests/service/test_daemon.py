@@ -269,6 +269,16 @@ class TestOneVideosFault:
         assert (second / "dubbed.es.mp4").exists()
 
 
+def test_a_rule_that_is_edited_makes_again_what_it_makes_stale_without_any_signal(watch: Watch) -> None:
+    watch.idle()
+    assert "000/speak" in watch.ran()
+    watch.desk.rule("m1")
+    watch.until(lambda: len(watch.told("built")) == 2)
+    again = watch.ran()
+    assert {"000/speak", "001/speak", "assemble"} <= set(again)
+    assert not [task for task in again if task.rpartition("/")[2] in ("plan", "extract", "transcribe", "translate")]
+
+
 def test_every_fault_of_a_rule_is_told_once(watch: Watch) -> None:
     (watch.desk.folders.rules / "lite.yaml").write_text("languages: {source: en}\nclyp: 3\ndefault: true\n")
     watch.idle()
