@@ -154,14 +154,18 @@ class External(Engine[Shot, Made]):
         return facts
 
     def _attempt(self, shot: Shot, piece: Piece, size: tuple[int, int], job: Path, still: Callable[[], None]) -> _Done:
-        """One run of the program, and what can be used of it.
+        """One run of the program, a second one where it was killed, and what can be used of it.
 
         `still` is said now and then: the time limit here counts, and not the worker's deadline.
         """
         rate = float(Fraction(shot.rate))
-        job.mkdir()
         try:
-            out = self._run(shot, piece, job, rate, still)
+            try:
+                out = self._run(shot, piece, job, rate, still)
+            except external_exchange.Killed as error:
+                log.warning("%s: the program %s, it is tried once more", shot.video, error)
+                shutil.rmtree(job)
+                out = self._run(shot, piece, job, rate, still)
             made = external_exchange.returned(out, piece, rate, self.params.pad)
             return _Done(piece, made, external_changed.region(shot.video, size, piece, made, self.params.threshold))
         except Unusable as error:
@@ -173,6 +177,7 @@ class External(Engine[Shot, Made]):
         """The video that one run of the program was to write. Errors: Unusable."""
         assert shot.speech is not None
         params, name = self.params, job.name
+        job.mkdir()
         face, sound, out = (job / f"{name}{end}" for end in (".mp4", ".wav", "_out.mp4"))
         external_exchange.write_face(shot.video, piece, face, shot.rate, params.fps)
         external_exchange.write_sound(shot.speech, piece, sound, rate, hertz=params.audio_rate, pad=params.pad)
@@ -205,7 +210,8 @@ class External(Engine[Shot, Made]):
         if ended.reason or not out.is_file():
             self._keep_words(ended, f"{seconds:.1f} s of {shot.video.name}")
         if ended.reason:
-            raise Unusable(f"{ended.reason}{f': {ended.last}' if ended.last else ''}")
+            kind = external_exchange.Killed if ended.killed else Unusable
+            raise kind(f"{ended.reason}{f': {ended.last}' if ended.last else ''}")
         if not out.is_file():
             raise Unusable(f"ended well, but wrote no video{f': {ended.last}' if ended.last else ''}")
         return out

@@ -25,6 +25,10 @@ class Unusable(Exception):
     """What the program wrote, or did not write, cannot be used; the text says why."""
 
 
+class Killed(Unusable):
+    """The program was killed: another run may go well."""
+
+
 @dataclass(frozen=True)
 class Returned:
     """The program's video: `of[k]` is its frame for the piece's k-th, `shows[k]` the piece's frame that one shows.

@@ -31,6 +31,11 @@ class Ended:
     lines: tuple[str, ...]
 
     @property
+    def killed(self) -> bool:
+        """By signal 9, as the kernel does where memory runs out: it may go well the next time."""
+        return self.reason == f"was killed by signal {signal.SIGKILL.value}"
+
+    @property
     def last(self) -> str:
         """What it said last, in short."""
         said = self.lines[-1] if self.lines else ""

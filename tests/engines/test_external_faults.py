@@ -92,6 +92,18 @@ def test_what_is_of_no_use_is_told_and_done_by_the_fallback(
     assert why in caplog.text and not list((repo / "temp").iterdir())
 
 
+def test_a_program_that_was_killed_once_is_run_again_and_does_it_all(
+    segment: dict[str, Path], repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN", "killed")
+    monkeypatch.setenv("STAND_IN_DIED", str(tmp_path / "died"))
+
+    facts = checkouts.sync(segment, tmp_path / "out", checkouts.engine(repo, context=0.0))
+
+    assert (tmp_path / "died").exists()
+    assert (facts["mode"], facts["fallback"], facts["pieces"]) == ("videoretalking", 0, 1)
+
+
 def test_a_crash_on_a_frame_without_a_face_costs_that_piece_alone(
     segment: dict[str, Path], repo: Path, tmp_path: Path
 ) -> None:

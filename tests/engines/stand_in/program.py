@@ -61,7 +61,10 @@ def dub(face: Path, audio: Path, out: Path, *, cache: Path | None = None, anew: 
     if FAULT == "hang":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         time.sleep(600)
-    if FAULT == "killed":
+    once = os.environ.get("STAND_IN_DIED", "")  # a file: with it, it is killed as long as that is not there
+    if FAULT == "killed" and not (once and os.path.exists(once)):
+        if once:
+            open(once, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
     frames, boxes, rate = faces(face, cache, anew)
     sound, hertz = soundfile.read(audio)
