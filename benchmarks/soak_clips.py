@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def cut(folder: Path, number: int) -> Path:
     clip = folder / f"face{number}.mp4"
     _ffmpeg("-ss", str(number * 1.5), "-i", SAMPLE, "-t", "2.5", "-vf", "scale=320:-2", *_ENCODE, clip)
     return clip
+
+
+def apart(clip: Path, number: int) -> Path:
+    """A copy with other bytes and the same picture and sound: a box at the end that players pass over."""
+    copy = clip.with_name(f"copy{number}.mp4")
+    copy.write_bytes(clip.read_bytes() + struct.pack(">I4sQ", 16, b"free", number))
+    if clip.with_suffix(".srt").exists():
+        shutil.copyfile(clip.with_suffix(".srt"), copy.with_suffix(".srt"))
+    return copy
 
 
 def put(clip: Path, into: Path) -> None:

@@ -87,8 +87,12 @@ class Events:
         self.wrong += [f"{name} never ended" for name, *_ in self._beside]
 
     def drop_of(self, path: Path) -> str:
-        """The video that a drop should become."""
-        return f"{slug(path.stem)}-{content_key(self.drops[path])}"
+        """The video that a drop is, or should become: that of its content, which keeps the first drop's name."""
+        key = content_key(self.drops[path])
+        made = sorted(folder.name for folder in self.home.workspace.glob(f"*-{key}"))
+        if len(made) > 1:
+            self.wrong.append(f"one content, several videos: {', '.join(made)}")
+        return made[0] if made else f"{slug(path.stem)}-{key}"
 
     # Drops.
 
@@ -116,7 +120,7 @@ class Events:
         return not self._full and self.drop(slowly=True)
 
     def drop_again(self) -> bool:
-        """The same content under the same name in another folder: one and the same video."""
+        """The same content in another folder: one and the same video."""
         if not (path := self._any(lambda path: path.parent == self.home.inbox)) or len(self.drops) >= _MOST:
             return False
         twin = self.home.inbox / f"again {self._fresh()}" / path.name
@@ -300,7 +304,8 @@ class Events:
         return mine == 1 and path.stat().st_nlink <= 2
 
     def _clip(self, kind: str) -> Path:
-        return self.dice.choice(sorted(self.pool.glob(f"{kind}*.mp4")))
+        """One of the pool's, as a film of its own: the same content twice is one video, whatever its names."""
+        return clips.apart(self.dice.choice(sorted(self.pool.glob(f"{kind}*.mp4"))), self._fresh())
 
     def _fresh(self) -> int:
         self._number += 1
