@@ -26,8 +26,8 @@ def read(path: Path) -> Glossary:
     """The terms of `path`.
 
     A line is `source,target[,note]`; a header `source,target` may come first, lines with # are comments. A column that
-    the header calls `pivot` has the terms in the language in between, where a person wants them so.
-    Raises DubdError with the line where a column is missing, or a term is given two renderings.
+    the header calls `pivot`, before the target's or after it, has the terms in the language in between, where a person
+    wants them so. Raises DubdError with the line where a column is missing, or a term is given two renderings.
     """
     try:
         text = regular.read(path, _MOST).decode("utf-8-sig")
@@ -35,7 +35,7 @@ def read(path: Path) -> Glossary:
         raise DubdError("not UTF-8 text", file=path, remedy="save the glossary as UTF-8 .csv") from error
     pairs: dict[str, tuple[str, str, int]] = {}
     pivots: dict[str, tuple[str, str]] = {}
-    column = 0
+    column, pivot = 1, 0  # of the target, and of the pivot where there is one
     lines = text.splitlines()
     first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = next((mark for mark in ",;\t" if mark in first), ",")
@@ -48,21 +48,24 @@ def read(path: Path) -> Glossary:
             raise DubdError(f"line {number}: {error}", file=path, remedy="see to the quotes") from error
         if line is first and row[0].lower() in _HEADERS:
             names = [name.lower() for name in row]
-            column = names.index(_PIVOT) if _PIVOT in names[2:] else 0
+            pivot = names.index(_PIVOT, 1) if _PIVOT in names[1:] else 0
+            column = 2 if pivot == 1 else 1
             continue
-        if len(row) < 2 or not row[0] or not row[1]:
+        if len(row) <= column or not row[0] or not row[column]:
             raise DubdError(
                 f"line {number}: no source and target in {line.strip()[:60]!r}",
                 file=path,
                 remedy="write source,target on each line",
             )
-        source, target = row[:2]
+        source, target = row[0], row[column]
+        said = row[pivot] if pivot and row[pivot:] else ""
         known = pairs.get(source.casefold())
-        if known and known[1] != target:
+        between = pivots.get(source.casefold(), (source, ""))[1]
+        if known and (known[1] != target or (said and between and said != between)):
             raise DubdError(
                 f"line {number}: {source!r} has another rendering on line {known[2]}", file=path, remedy="keep one"
             )
         pairs[source.casefold()] = (source, target, number)
-        if column and row[column:] and row[column]:
-            pivots[source.casefold()] = (source, row[column])
+        if said:
+            pivots[source.casefold()] = (source, said)
     return Glossary(tuple((source, target) for source, target, _ in pairs.values()), tuple(pivots.values()))

@@ -50,3 +50,19 @@ def test_a_note_is_no_pivot(tmp_path: Path) -> None:
     path = tmp_path / "glossary.csv"
     path.write_text("source,target,note\nಮನೆ,महल,pivot\n")
     assert glossary.read(path).pivots == ()
+
+
+def test_the_pivot_may_stand_before_the_target(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.csv"
+    path.write_text("source,pivot,target\nಮನೆ,palace,महल\nಮರ,,पेड़\n")
+    assert glossary.read(path) == glossary.Glossary((("ಮನೆ", "महल"), ("ಮರ", "पेड़")), (("ಮನೆ", "palace"),))
+
+
+def test_a_line_that_ends_before_its_target_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DubdError, match="line 2: no source and target"):
+        read(tmp_path, "source,pivot,target\nಮನೆ,palace\n")
+
+
+def test_a_term_with_two_words_in_the_pivot_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DubdError, match="line 3: 'ಮನೆ' has another rendering on line 2"):
+        read(tmp_path, "source,target,pivot\nಮನೆ,महल,palace\nಮನೆ,महल,house\n")
