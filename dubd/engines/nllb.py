@@ -111,7 +111,7 @@ class Nllb(Engine[Sentence, Translation]):
     def revision(cls) -> str:
         """The version of the library that searches, and that of the code around it."""
         try:
-            return f"{version('transformers')}-1"
+            return f"{version('transformers')}-2"
         except PackageNotFoundError:
             return "absent"
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from dubd.engines.contract import Sentence, Translation
 from dubd.engines.numerals import localised
-from dubd.engines.placeholders import Shielded, shield
+from dubd.engines.placeholders import Shielded, first, shield
 from dubd.engines.sentences import joined, split
 
 _SPREAD: Final = 16  # renderings of an utterance that are followed while its sentences are put together
@@ -163,17 +163,16 @@ class _Hop:
             text, gone = one.text, set()
             for name in names:
                 original, wanted = line.held.held[name.lower()]
-                at = next((found for word in (wanted, alone[name]) if (found := _found(word, text))), None)
+                at = first(wanted, text) or first(alone[name], text)
                 if at:
                     text = text[: at[0]] + name + text[at[1] :]
                 else:
                     gone.add(original)
             made.append(Rendering(text, one.score))
             lost.append(gone)
-        fewest = min(map(len, lost))
-        first = next(index for index, gone in enumerate(lost) if len(gone) == fewest)
-        line.missed |= lost[first]
-        return [one for one, gone in zip(made, lost, strict=True) if gone == lost[first]]
+        fewest = min(lost, key=len)
+        line.missed |= fewest
+        return [one for one, gone in zip(made, lost, strict=True) if gone == fewest]
 
     def _said(self, name: str, line: _Line) -> str:
         """The term behind a stand-in in the language that this hop starts from: as a person says, or the model."""
@@ -188,9 +187,3 @@ class _Hop:
 def _within(held: Shielded, piece: str) -> dict[str, tuple[str, str]]:
     names = {name.lower() for name in Shielded(piece, held.held).around()[1]}
     return {name: value for name, value in held.held.items() if name in names}
-
-
-def _found(word: str, text: str) -> tuple[int, int] | None:
-    """Where `word` first is in `text`, its case aside."""
-    at = text.casefold().find(word.casefold()) if word else -1
-    return (at, at + len(word)) if at >= 0 and len(text.casefold()) == len(text) else None

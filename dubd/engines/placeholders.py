@@ -100,6 +100,12 @@ def occurring(text: str, glossary: Iterable[tuple[str, str]]) -> tuple[tuple[str
     return tuple(sorted(pair for pair in glossary if pair[0].strip() and _words([pair[0]]).search(text)))
 
 
+def first(term: str, text: str) -> tuple[int, int] | None:
+    """Where `term` first is in `text` as whole words, its case aside."""
+    found = _words([term]).search(text) if term.strip() else None
+    return found.span() if found else None
+
+
 def _key(found: str) -> str:
     return " ".join(found.split()).casefold()
 
