@@ -51,7 +51,7 @@ class Apertium(Engine[Sentence, Translation]):
     @classmethod
     def revision(cls) -> str:
         """That of the code here, and the content of all installed language data."""
-        return f"4-{_installed()}"
+        return f"5-{_installed()}"
 
     @classmethod
     def missing(cls) -> str | None:

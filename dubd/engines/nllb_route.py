@@ -16,7 +16,7 @@ from typing import Final
 
 from dubd.engines.contract import Sentence, Translation
 from dubd.engines.numerals import localised
-from dubd.engines.placeholders import Shielded, first, shield
+from dubd.engines.placeholders import Shielded, first, occurring, shield
 from dubd.engines.sentences import joined, split
 
 _SPREAD: Final = 16  # renderings of an utterance that are followed while its sentences are put together
@@ -177,8 +177,8 @@ class _Hop:
     def _said(self, name: str, line: _Line) -> str:
         """The term behind a stand-in in the language that this hop starts from: as a person says, or the model."""
         term = line.held.held[name.lower()][0]
-        if len(self.hops) > 1 and (given := line.held.between(name, line.pivots)) != term:
-            return given
+        if len(self.hops) > 1 and occurring(term, line.pivots):
+            return line.held.between(name, line.pivots)
         for source, target in self.hops[:-1]:
             term = self.ask([term], source, target, 1)[0][0].text.strip(_MARKS)
         return term

@@ -41,11 +41,11 @@ class Shielded:
 
     def between(self, translated: str, pivots: Iterable[tuple[str, str]] = ()) -> str:
         """The text of a language in between, for people: with the terms of `pivots`, else as they were."""
-        given = {_key(source): pivot for source, pivot in pivots}
+        given = {_key(source): (source, pivot) for source, pivot in pivots}
 
         def term(found: re.Match[str]) -> str:
             was = self.held.get(found.group().lower(), (found.group(), ""))[0]
-            return _cased(was, given[_key(was)]) if _key(was) in given else was
+            return _cased(was, *given[_key(was)]) if _key(was) in given else was
 
         return _HOLDER.sub(term, translated)
 
@@ -68,7 +68,8 @@ class Shielded:
 def shield(text: str, glossary: Iterable[tuple[str, str]] = (), names: Iterable[str] = ()) -> Shielded:
     """`text` with stand-ins for glossary terms (longest first, whole words), addresses, codes and `names`.
 
-    A term's rendering takes the case of what it stands for: Capital, ALL CAPITALS or as the glossary has it.
+    A term's rendering takes the case of what it stands for: Capital, ALL CAPITALS or as the glossary has it. That of a
+    term which is ALL CAPITALS in the glossary, as WHO is, is as the glossary has it.
     """
     held: dict[str, tuple[str, str]] = {}
 
@@ -82,10 +83,10 @@ def shield(text: str, glossary: Iterable[tuple[str, str]] = (), names: Iterable[
 
     text = _HOLDER.sub(lambda found: holder(found.group(), found.group()), text)  # what looks like one already
     terms = sorted((pair for pair in glossary if pair[0].strip()), key=lambda pair: (-len(pair[0]), pair))
-    rendering = {" ".join(source.split()).casefold(): target.strip() for source, target in reversed(terms)}
+    rendering = {_key(source): (source, target.strip()) for source, target in reversed(terms)}
     if terms:
         text = _words(source for source, _ in terms).sub(
-            lambda found: holder(found.group(), _cased(found.group(), rendering[_key(found.group())])), text
+            lambda found: holder(found.group(), _cased(found.group(), *rendering[_key(found.group())])), text
         )
     text = _outside(text, lambda part: _VERBATIM.sub(lambda found: holder(found.group(), found.group()), part))
     known = sorted(set(names), key=lambda name: (-len(name), name))
@@ -123,7 +124,10 @@ def _whole(pattern: str, term: str) -> str:
     return before + pattern + after
 
 
-def _cased(found: str, rendering: str) -> str:
+def _cased(found: str, source: str, rendering: str) -> str:
+    """`rendering` of the glossary's `source`, in the case that `found` has."""
+    if source.isupper():
+        return rendering
     if len(found) > 1 and found.isupper() and any(letter.islower() for letter in rendering):
         return rendering.upper()
     return rendering[:1].upper() + rendering[1:] if found[:1].isupper() else rendering

@@ -8,11 +8,11 @@ from dubd.engines.contract import Sentence, Translation
 from dubd.engines.nllb_route import Ask, Rendering, through
 
 
-def model(says: Mapping[str, str]) -> Ask:
-    """What it has no answer for it makes nothing of; so stand-ins and numbers are lost."""
+def model(says: Mapping[str, Mapping[str, str]]) -> Ask:
+    """What it says in each language; of anything else it makes nothing, so stand-ins and numbers are lost."""
 
     def ask(texts: Sequence[str], source: str, target: str, best: int) -> list[list[Rendering]]:  # noqa: ARG001
-        return [[Rendering(says.get(text, "..."))] for text in texts]
+        return [[Rendering(says[target].get(text, "..."))] for text in texts]
 
     return ask
 
@@ -22,7 +22,7 @@ def english(text: str, *glossary: tuple[str, str]) -> Sentence:
 
 
 def spanish(says: Mapping[str, str], text: str, *glossary: tuple[str, str]) -> Translation:
-    (made,) = through([english(text, *glossary)], ("en", "es"), model(says), 0)
+    (made,) = through([english(text, *glossary)], ("en", "es"), model({"es": says}), 0)
     return made
 
 
@@ -39,3 +39,10 @@ def test_what_only_holds_the_letters_of_a_lost_term_is_left_alone() -> None:
     made = spanish(says, "the sun of Santa Fe", ("sun", "astro"))
     assert (made.text, made.missed) == ("el consolado", ("sun",))
 
+
+def test_the_glossarys_word_of_the_pivot_is_taken_where_it_is_the_sources_too() -> None:
+    english = {"Xqzbb ಹೇಳಿತು": "Xqzbb said", "NASA": "Nassau"}
+    spanish = {"NASA said": "NASA dijo", "NASA": "NASA", "Nassau said": "Nassau dijo", "Nassau": "Bahamas"}
+    one = Sentence("NASA ಹೇಳಿತು", "kn", "es", "en", (("NASA", "la NASA"),), (("NASA", "NASA"),))
+    (made,) = through([one], ("kn", "en", "es"), model({"en": english, "es": spanish}), 0)
+    assert (made.text, made.pivot, made.missed) == ("la NASA dijo", "NASA said", ())

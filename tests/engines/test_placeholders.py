@@ -41,6 +41,13 @@ def test_a_rendering_takes_the_case_of_what_it_stands_for(found: str, rendered: 
     assert shielded.restore(shielded.text) == f"a {rendered}"
 
 
+def test_an_abbreviations_rendering_is_not_put_in_capitals() -> None:
+    terms = (("WHO", "Organización Mundial de la Salud"),)
+    shielded = shield("ask the WHO", terms)
+    assert shielded.restore(shielded.text) == "ask the Organización Mundial de la Salud"
+    assert shielded.between(shielded.text, terms) == "ask the Organización Mundial de la Salud"
+
+
 def test_names_go_only_where_they_are_written_so() -> None:
     shielded = shield("Tim Cook can cook", names=["Tim Cook"])
     assert shielded.text.endswith("can cook")
