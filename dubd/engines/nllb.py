@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from dubd import regular
 from dubd.engines.contract import Engine, Sentence, Translation, Vram, refuse
 from dubd.engines.flores import flores, unknown
 from dubd.engines.nllb_route import Rendering, through
@@ -27,6 +28,7 @@ _VOCABULARY: Final = 256_206
 _TOKENS: Final = 64  # of a long sentence: what is declared for each; of longer ones fewer go at once
 _LONGER: Final = 3  # times as many tokens as the source, and then some: no translation is longer
 _SOME: Final = 20
+_CONFIG: Final = 1 << 20  # bytes of a config.json
 _SCORING: Final = 256  # MiB for going over the candidates once more (nllb_model.SCORED rows of the vocabulary)
 
 
@@ -201,10 +203,11 @@ def _shape(model: Needed) -> tuple[int, int, int]:
     if isinstance(model, Model):
         return (1_370_638_336, 24, 1024) if "1.3B" in model.name else small
     try:
-        config: dict[str, Any] = json.loads((model.path / "config.json").read_text("utf-8"))
+        config: dict[str, Any] = json.loads(regular.read(model.path / "config.json", _CONFIG).decode("utf-8"))
         files = [file for file in model.path.iterdir() if file.suffix in (".safetensors", ".bin")]
         kept = 2 if "16" in str(config.get("torch_dtype") or config.get("dtype")) else 4
         count = sum(file.stat().st_size for file in files) // kept
-        return count, int(config["decoder_layers"]), int(config["d_model"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return small
+        layers, width = int(config["decoder_layers"]), int(config["d_model"])
+    except (OSError, DubdError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return small  # what is wrong with it is told when it is loaded
+    return (count, layers, width) if layers > 0 and width > 0 else small

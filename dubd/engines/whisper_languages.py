@@ -66,6 +66,6 @@ def _words(folder: Path) -> int:
             text = regular.read(folder / name, _MOST).decode("utf-8")
             lines = text.removesuffix("\n").count("\n") + bool(text)  # one word is empty
             return len(json.loads(text)) if name.endswith("json") else lines
-        except (OSError, DubdError, ValueError, TypeError):
+        except (OSError, DubdError, ValueError, TypeError, RecursionError):
             continue
     return 0

@@ -191,3 +191,8 @@ def test_a_converted_folder_with_a_vocabulary_for_english_is_refused_when_the_ru
             "choose a model without .en (dubd models list)"
         ] * (few is not words)
     assert ruled(tmp_path, "{engine: faster-whisper, model: ./distil-medium.en}", "en") == []
+
+
+def test_a_vocabulary_that_is_none_fails_no_rule(tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.json").write_text("[" * 100_000)
+    assert FasterWhisper.unfit(WhisperParams(model=str(tmp_path)), "kn") is None

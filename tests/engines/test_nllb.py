@@ -393,3 +393,11 @@ def test_another_release_of_its_library_translates_anew(monkeypatch: pytest.Monk
     before = Nllb.revision()
     monkeypatch.setattr("dubd.engines.nllb.version", lambda _: "99.0")
     assert Nllb.revision() != before
+
+
+@pytest.mark.parametrize(
+    "config", ["[]", "[" * 100_000, '{"decoder_layers": 1e999, "d_model": 8}', '{"decoder_layers": -2, "d_model": 8}']
+)
+def test_a_configuration_that_is_none_fails_no_rule(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    assert Nllb.vram(Search(model=str(tmp_path)), None) == Nllb.vram(Search(), None)
