@@ -144,7 +144,7 @@ class Wav2Lip(Engine[Shot, Made]):
                 f"Wav2Lip does not run in {self.kind}", stage=self.stage, remedy=f"one of {', '.join(BYTES)}"
             )
         (needed,) = self.models(params)
-        file = needed.files[0].path if isinstance(needed, Model) else f"{params.model}.pth"
+        file = needed.files[0].path if isinstance(needed, Model) else "wav2lip_gan.pth"
         net = wav2lip_weights.load(store.file(needed, file))
         self.dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.kind]
         self.net = net.to(dtype=self.dtype).to(device=device, memory_format=torch.channels_last)

@@ -256,6 +256,14 @@ def test_the_published_files_are_known_by_their_sums() -> None:
         Wav2Lip.models(Wav2LipParams(model="wav2lip_gam"))
 
 
+def test_ones_own_checkpoint_is_that_file_whatever_lies_beside_it(checkpoint: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"  # its content is what a task's key knows
+    own.write_bytes(b"no checkpoint")
+    (tmp_path / "own.pth").write_bytes(checkpoint.read_bytes())
+    with pytest.raises(DubdError, match="not a whole PyTorch checkpoint"):
+        Wav2Lip().load("cpu", Wav2LipParams(model=str(own)))
+
+
 def test_what_it_cannot_do_is_told_in_one_line(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match="seconds"):
         Wav2LipParams(mel_shift=40)
