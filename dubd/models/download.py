@@ -123,15 +123,17 @@ class _Download:
             part.empty()
         with answer:
             self._agree(part, answer)
-            sha256 = self.file.sha256 or answer.sha256 or part.note.get("sha256")
+            size, sha256 = self.file.size, self.file.sha256 or answer.sha256 or part.note.get("sha256")
             part.begin({"validator": answer.validator or part.note.get("validator"), "sha256": sha256})
             self.listener.began(self.what, answer.total, part.size)
             while answer.start is not None and (block := answer.read(_BLOCK)):
                 part.write(block)
                 self.listener.moved(len(block))
-        if answer.total is not None and part.size < answer.total:
+                if size is not None and part.size > size:
+                    break  # a server that does not say how much it sends might never end
+        total = size if answer.total is None else answer.total
+        if total is not None and part.size < total:
             raise http.Cut("the connection was closed")
-        size = self.file.size
         if (sha256 and part.sha256 != sha256) or (size is not None and part.size != size):
             return self._wrong(part, sha256)
         if not self.file.sha256:
@@ -157,7 +159,11 @@ class _Download:
             require_room(self.target.parent, total - part.size, f"{self.what} has")
 
     def _wrong(self, part: Part, sha256: str | None) -> DubdError:
-        said = f"sha256 {part.sha256}, published is {sha256}" if sha256 else f"{part.size} bytes, not {self.file.size}"
+        size = self.file.size
+        if size is not None and part.size > size:
+            said = f"more than the {size} bytes that are published"
+        else:
+            said = f"sha256 {part.sha256}, published is {sha256}" if sha256 else f"{part.size} bytes, not {size}"
         return DubdError(
             f"what came from {self.asked} has {said}: it was removed",
             file=self.what,

@@ -18,6 +18,7 @@ class Shelf:
         self.files: dict[str, bytes] = {}
         self.ranges = True  # whether it can begin in the middle
         self.tags = True  # whether it names the state of a file
+        self.lengths = True  # whether it says how much it sends
         self.cuts: defaultdict[str, list[int]] = defaultdict(list)  # close after so many bytes of this answer
         self.refusals: defaultdict[str, list[int]] = defaultdict(list)  # answer this status
         self.links: dict[str, str] = {}  # redirect, with the sum of what lies there as the hub tells it
@@ -77,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, length: int, **more: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(length))
+        if self.shelf.lengths:
+            self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close")
         for name, value in more.items():
             self.send_header(name.replace("_", "-"), value)

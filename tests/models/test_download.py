@@ -92,6 +92,15 @@ class TestResume:
         assert shelf.ranges_of("/w.pt") == [None, "bytes=1000000-", "bytes=1500000-"]
         assert ear.loaded == len(WEIGHTS)
 
+    def test_a_cut_shows_by_the_published_size_where_the_server_names_none(
+        self, model: Model, shelf: Shelf, ear: Ear
+    ) -> None:
+        shelf.lengths = False
+        shelf.cuts["/w.pt"] = [1_000_000]
+        assert load(model, ear).read_bytes() == WEIGHTS
+        assert ear.said == ["the connection was closed; again in 1 s"]
+        assert ear.loaded == len(WEIGHTS)
+
     def test_a_later_run_goes_on_too_and_before_the_end_there_is_only_the_part(
         self, model: Model, shelf: Shelf, models: Path, ear: Ear
     ) -> None:
@@ -173,6 +182,16 @@ class TestRefusals:
         with pytest.raises(DubdError, match=r"the server has 2999999 bytes .*, published are 3000000"):
             load(model, ear)
         assert ear.loaded == 0
+        assert names(models) == []
+
+    def test_a_server_that_does_not_say_how_much_it_sends_cannot_fill_the_disk(
+        self, model: Model, shelf: Shelf, models: Path, ear: Ear
+    ) -> None:
+        shelf.lengths = False
+        shelf.files["/w.pt"] = WEIGHTS + bytes(9_000_000)
+        with pytest.raises(DubdError, match="has more than the 3000000 bytes that are published: it was removed"):
+            load(model, ear)
+        assert ear.loaded < len(WEIGHTS) + 2**21
         assert names(models) == []
 
     def test_a_file_that_is_gone_is_told_with_model_link_and_remedy(self, model: Model, shelf: Shelf, ear: Ear) -> None:
