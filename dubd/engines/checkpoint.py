@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from dubd.engines import torchscript
 from dubd.errors import DubdError
 
 _UNSAFE: Final = re.compile(r"(?:GLOBAL|class|function|Unsupported class) ([A-Za-z_][\w.]+)")
+_UNPACKED: Final = 64 << 20  # bytes that an archive may hold beyond twice its own: its tensors are never packed
 _AGAIN: Final = "download it again"
 _SAVED: Final = "only what torch.save wrote is read: get that from its publisher"
 # What is saved in a model's place when a download goes wrong, or was never a checkpoint, by its first bytes. PyTorch
@@ -46,6 +48,7 @@ def read(path: Path, stage: str) -> Any:
         raise DubdError("a folder, and no checkpoint", file=path, stage=stage, remedy=remedy) from error
     except OSError as error:
         raise DubdError(error.strerror or str(error), file=path, stage=stage, remedy="name a file to read") from error
+    no_bomb(path, stage)
     try:
         if torchscript.is_script(path):
             return torchscript.tensors(path)
@@ -63,6 +66,21 @@ def read(path: Path, stage: str) -> Any:
         raise _broken(path, stage) from error
     except Exception as error:  # damaged bytes make a reader fail in any way
         raise _broken(path, stage) from error
+
+
+def no_bomb(path: Path, stage: str) -> None:
+    """Errors: DubdError where `path` is a zip of far more bytes than it has: some hundred KB can fill the memory.
+
+    PyTorch packs only the program of a TorchScript archive, and unpacks whatever is packed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            holds = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # no zip, or damaged bytes, which fail in any way: what reads it tells
+        return
+    if holds > 2 * path.stat().st_size + _UNPACKED:
+        reason = f"its {path.stat().st_size} bytes unpack to {holds}: no checkpoint is packed, and it was not loaded"
+        raise DubdError(reason, file=path, stage=stage, remedy=_SAVED)
 
 
 def weights(read: Any, *path: str) -> dict[str, torch.Tensor]:

@@ -156,6 +156,8 @@ class Translator:
 
     def _read_model(self, precision: str) -> Any:
         """Errors: DubdError with the file that is cut short or more than weights, or that lacks some of them."""
+        for file in sorted(self._folder.glob("*.bin")):
+            checkpoint.no_bomb(file, _STAGE)
         try:
             model, told = AutoModelForSeq2SeqLM.from_pretrained(
                 self._folder,

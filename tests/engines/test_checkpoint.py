@@ -176,3 +176,14 @@ def test_a_raw_pickle_is_told_to_be_one_and_not_run(tmp_path: Path, protocol: in
 def test_a_model_of_llama_cpp_is_told_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "c.pth").write_bytes(b"GGUF\x03\0\0\0" + bytes(64))
     assert refusal(tmp_path / "c.pth").reason == "not a checkpoint but a model of llama.cpp (GGUF)"
+
+
+def test_a_little_archive_that_unpacks_to_a_large_one_is_not_loaded(tmp_path: Path) -> None:
+    whole, bomb = tmp_path / "whole.pth", tmp_path / "bomb.pth"
+    torch.save({"w": torch.zeros(20 << 20)}, whole)
+    with zipfile.ZipFile(whole) as entries, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in entries.infolist():
+            packed.writestr(entry.filename, entries.read(entry))
+    assert bomb.stat().st_size < 1 << 20
+    assert "unpack to 838" in refusal(bomb).reason
+    assert set(checkpoint.read(whole, "lipsync")) == {"w"}
