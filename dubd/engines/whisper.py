@@ -56,7 +56,7 @@ class Whisper(Engine[Recording, Heard]):
     def revision(cls) -> str:
         """The library's version and that of the code around it."""
         try:
-            return f"{version('openai-whisper')}-2"
+            return f"{version('openai-whisper')}-3"
         except PackageNotFoundError:
             return "absent"
 
@@ -90,7 +90,7 @@ class Whisper(Engine[Recording, Heard]):
 
         (needed,) = self.models(params)
         file = needed.files[0].path if isinstance(needed, Model) else "whisper.pt"
-        half = device != "cpu" and self.precision != "fp32"
+        half = self.precision == "fp16" or (self.precision is None and device != "cpu")
         self._params = params
         loaded = whisper_torch.model(
             store.file(needed, file),

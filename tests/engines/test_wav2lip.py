@@ -256,6 +256,21 @@ def test_the_published_files_are_known_by_their_sums() -> None:
         Wav2Lip.models(Wav2LipParams(model="wav2lip_gam"))
 
 
+@pytest.mark.parametrize(("precision", "levels"), [("fp16", 1.0), ("bf16", 4.0)])
+def test_half_precision_draws_the_same(checkpoint: Path, precision: str, levels: float) -> None:
+    random = np.random.default_rng(0)
+    pieces = random.uniform(-4, 4, (3, 1, 80, 16)).astype(np.float32)
+    faces = random.integers(0, 256, (3, 96, 96, 6), dtype=np.uint8)
+    drawn = []
+    for kind in ("fp32", precision):
+        engine = Wav2Lip()
+        engine.precision = kind
+        engine.load("cpu", Wav2LipParams(model=str(checkpoint)))
+        drawn.append(engine.draw(pieces, faces))
+    assert np.ptp(drawn[0]) > 50
+    assert 0 < np.abs(drawn[1] - drawn[0]).max() < levels
+
+
 def test_ones_own_checkpoint_is_that_file_whatever_lies_beside_it(checkpoint: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"  # its content is what a task's key knows
     own.write_bytes(b"no checkpoint")

@@ -302,6 +302,18 @@ def test_a_precision_that_it_would_not_keep_is_refused(precision: str) -> None:
         engine.load("cpu", WhisperParams(model="tiny"))
 
 
+def test_half_precision_is_kept_on_a_processor_too_and_hears_the_same(made: Path, engine: Whisper) -> None:
+    half = Whisper()
+    half.room, half.precision = Room(batch=8), "fp16"
+    half.load("cpu", WhisperParams(str(made), detect=True))
+    assert half._decoder and half._decoder._model.decoder.token_embedding.weight.dtype is torch.float16
+    batch = [recording(), recording(speech=((0.3, 4.0),), seconds=5)]
+    for one, other in zip(half.run(batch), engine.run(batch), strict=True):
+        assert texts(one) == texts(other)
+        times = [[word.start for word in each.words] for each in (one, other) if isinstance(each, Heard)]
+        assert times[0] == pytest.approx(times[1], abs=0.05)
+
+
 def ruled(folder: Path, transcribe: str, source: str = "kn") -> list[str]:
     rule = folder / "talk.yaml"
     stages = "translate: nllb, speak: espeak, lipsync: none, restore: none"
