@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.errors import DubdError
+from dubd.media import arrays
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -45,7 +46,7 @@ class Tracks:
     def load(cls, path: Path) -> Tracks:
         """Read `faces.npz`; DubdError where it is not one."""
         try:
-            with np.load(path) as arrays:
-                return cls(*(arrays[key] for key in ("boxes", "points", "seen", "cuts")))
-        except (KeyError, ValueError, OSError, EOFError) as error:
+            found = arrays.read(path)
+            return cls(*(found[key] for key in ("boxes", "points", "seen", "cuts")))
+        except (KeyError, ValueError, OSError) as error:
             raise DubdError(f"not face tracks: {error}", file=path, remedy="delete it to have it made again") from error

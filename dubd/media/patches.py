@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.errors import DubdError, Exit
+from dubd.media import arrays
 from dubd.media.ffmpeg import BITEXACT, given, url
 from dubd.media.killed import require_alive
 
@@ -224,11 +225,11 @@ class PatchReader:
         """Reads the geometry; DubdError where it is not one."""
         self._patches = patches
         try:
-            with np.load(geometry) as arrays:
-                self.frames: npt.NDArray[np.int32] = arrays["frame"]
-                self._rows = np.stack([arrays[key] for key in ("frame", "x", "y", "width", "height")], 1).tolist()
-                self.canvas: tuple[int, int] = (int(arrays["size"][0]), int(arrays["size"][1]))
-                self.mode = str(arrays["mode"])
+            found = arrays.read(geometry)
+            self.frames: npt.NDArray[np.int32] = found["frame"]
+            self._rows = np.stack([found[key] for key in ("frame", "x", "y", "width", "height")], 1).tolist()
+            self.canvas: tuple[int, int] = (int(found["size"][0]), int(found["size"][1]))
+            self.mode = str(found["mode"])
         except (KeyError, ValueError, OSError) as error:
             raise DubdError(
                 f"not a geometry of patches: {error}", file=geometry, remedy="delete it to have it made again"

@@ -9,6 +9,7 @@ import numpy as np
 
 from dubd.engines.contract import Engine, Latents, Line, Spoken
 from dubd.errors import DubdError
+from dubd.media import arrays
 from dubd.stages import references
 from dubd.stages.job import Facts, Job, one_by_one
 
@@ -21,16 +22,16 @@ def run(job: Job, engine: Engine[Line, Spoken]) -> Facts:
     """
     heard = references.read(job.inputs["references"], job.stage)
     made = engine.condition(list(heard.values())) if heard else []
-    arrays: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for speaker, latents in zip(heard, made, strict=True):
         if isinstance(latents, DubdError):
             raise latents
         if isinstance(latents, Exception):
             reason = f"{speaker}'s voice could not be taken on: {latents}"
             raise DubdError(reason, file=job.inputs["references"], stage=job.stage) from latents
-        arrays |= {f"{speaker}/{name}": array for name, array in latents.arrays.items()}
+        kept |= {f"{speaker}/{name}": array for name, array in latents.arrays.items()}
     with job.outputs["latents"].open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **kept)
     return {"voices": len(heard)}
 
 
@@ -38,10 +39,9 @@ def read(path: Path, stage: str) -> dict[str, Latents]:
     """By speaker. Errors: DubdError where the file is not one that `run` makes."""
     found: dict[str, dict[str, np.ndarray]] = {}
     try:
-        with np.load(path) as arrays:
-            for name in arrays.files:
-                speaker, _, own = name.rpartition("/")
-                found.setdefault(speaker, {})[own] = arrays[name]
-    except (OSError, ValueError, EOFError) as error:
+        for name, array in arrays.read(path).items():
+            speaker, _, own = name.rpartition("/")
+            found.setdefault(speaker, {})[own] = array
+    except (OSError, ValueError) as error:
         raise references.unreadable(path, stage, error) from error
     return {speaker: Latents.of(own) for speaker, own in found.items()}

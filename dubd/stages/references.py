@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from dubd.engines.contract import Reference
 from dubd.errors import DubdError
-from dubd.media import sound
+from dubd.media import arrays, sound
 from dubd.media.timeline import SAMPLE_RATE
 
 RATE: Final = 24_000  # Hz
@@ -97,14 +97,14 @@ def chosen(candidates: Sequence[Piece]) -> list[Piece]:
 
 def write(path: Path, speakers: Mapping[str, Sequence[Piece]]) -> dict[str, float]:
     """`<speaker>/<nn>` as int16 at 24 kHz, best first; returns the seconds of each speaker. No piece: no entry."""
-    arrays: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     for speaker, taken in sorted(speakers.items()):
         for number, piece in enumerate(taken):
             samples, _ = soundfile.read(str(piece.audio), start=piece.first, stop=piece.last, always_2d=True)
             halved = resample_poly(samples.mean(axis=1), RATE, SAMPLE_RATE)
-            arrays[f"{speaker}/{number:02d}"] = np.clip(np.round(32767 * halved), -32768, 32767).astype("<i2")
+            made[f"{speaker}/{number:02d}"] = np.clip(np.round(32767 * halved), -32768, 32767).astype("<i2")
     with path.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **made)
     return {speaker: round(sum(piece.seconds for piece in taken), 1) for speaker, taken in speakers.items() if taken}
 
 
@@ -112,10 +112,11 @@ def read(path: Path, stage: str) -> dict[str, Reference]:
     """By speaker. Errors: DubdError where the file is not one that `write` makes."""
     found: dict[str, list[np.ndarray]] = {}
     try:
-        with np.load(path) as arrays:
-            for name in sorted(arrays.files):
-                found.setdefault(name.rpartition("/")[0], []).append(arrays[name].astype(np.float32) / 32768)
-    except (OSError, ValueError, EOFError) as error:
+        for name, samples in sorted(arrays.read(path).items()):
+            if samples.dtype != np.int16 or samples.ndim != 1:
+                raise ValueError(f"{name} is no row of int16, which is mono sound at {RATE} Hz")
+            found.setdefault(name.rpartition("/")[0], []).append(samples.astype(np.float32) / 32768)
+    except (OSError, ValueError) as error:
         raise unreadable(path, stage, error) from error
     return {speaker: Reference(tuple(parts), RATE) for speaker, parts in found.items()}
 

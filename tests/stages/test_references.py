@@ -115,3 +115,10 @@ def test_a_spoilt_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "references.npz").write_text("no")
     with pytest.raises(DubdError, match=r"references\.npz"):
         references.read(tmp_path / "references.npz", "clone")
+
+
+@pytest.mark.parametrize("samples", [np.zeros(9000, np.float32), np.zeros((9000, 2), np.int16)])
+def test_a_recording_of_another_form_than_the_files_own_is_refused(samples: np.ndarray, tmp_path: Path) -> None:
+    np.savez(tmp_path / "references.npz", **{"S1/00": samples})
+    with pytest.raises(DubdError, match=r"references\.npz.*S1/00 is no row of int16, which is mono sound at 24000 Hz"):
+        references.read(tmp_path / "references.npz", "clone")
