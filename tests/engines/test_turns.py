@@ -69,20 +69,27 @@ def test_a_small_face_is_left_alone() -> None:
     assert turns(tracks, speech(25.0, (2, 3)), sound((2, 3)), [LINE], 25.0, 60) == []
 
 
-def test_a_change_reaches_out_to_where_the_own_mouth_is_shut() -> None:
-    gaps = chatter(25.0)
-    gaps[40:50] = 0.2  # it opens well before its first sound
-    (turn,) = turns(seen(gaps, 160.0), speech(25.0, (2, 3)), sound((2, 3)), [LINE], 25.0, 60)
-    assert turn.active[40:50].all()
-    assert not turn.active[:38].any()
+@pytest.mark.parametrize("rate", [25.0, 60.0])
+def test_a_change_reaches_out_to_where_the_own_mouth_is_shut_but_not_without_end(rate: float) -> None:
+    gaps = chatter(rate, 2.5, 3.0)
+    gaps[round(1.4 * rate) : round(2.5 * rate)] = 0.2  # it opens well before its first sound
+    line = {"slot": [2.5, 3.0], "start": 2.5, "end": 3.0}
+    (turn,) = turns(seen(gaps, 160.0), speech(rate, (2.5, 3)), sound((2.5, 3)), [line], rate, 60)
+    assert turn.active[round(1.4 * rate) : round(2.5 * rate)].all()
+    assert not turn.active[: round(1.3 * rate)].any()
+    gaps[: round(1.4 * rate)] = 0.2
+    (turn,) = turns(seen(gaps, 160.0), speech(rate, (2.5, 3)), sound((2.5, 3)), [line], rate, 60)
+    first = np.flatnonzero(turn.active)[0] / rate
+    assert first == pytest.approx(2.5 - module.HANG - module.REST, abs=2.5 / rate)
 
 
-def test_a_short_quiet_is_not_left_to_the_sources_mouth_and_a_long_one_is() -> None:
-    tracks = seen(chatter(25.0), 160.0)
+@pytest.mark.parametrize("rate", [25.0, 60.0])
+def test_a_short_quiet_is_not_left_to_the_sources_mouth_and_a_long_one_is(rate: float) -> None:
+    tracks = seen(chatter(rate), 160.0)
     lines = [{"slot": [1.0, 5.0], "start": 1.0, "end": 5.0}]
-    (turn,) = turns(tracks, speech(25.0, (1, 2), (2.4, 3), (4.2, 5)), sound(), lines, 25.0, 60)
-    assert turn.active[25:75].all()
-    assert not turn.active[85:100].any()
+    (turn,) = turns(tracks, speech(rate, (1, 2), (2.4, 3), (4.2, 5)), sound(), lines, rate, 60)
+    assert turn.active[round(rate) : round(3 * rate)].all()
+    assert not turn.active[round(3.4 * rate) : round(4 * rate)].any()
 
 
 def test_no_frame_is_in_the_turns_of_two_faces() -> None:

@@ -120,7 +120,8 @@ class TestVram:
             if rule.on:
                 device.vram(stage, rule)
         device.tell([*rules, ("transcribe", StageRule(engine="whisper"))])
-        device.tell([("speak", StageRule(engine="heavy", device="cpu"))])
+        for asked in ("cpu", "gpu"):  # nothing else than it was told to; and a rule for a GPU is refused
+            device.tell([("lipsync", StageRule(engine="wav2lip", device=asked))])
         first, second = [record.message for record in caplog.records if record.name == "dubd.gpu"]
         assert first.startswith("NO GPU: speak with heavy and translate with nllb run on the CPU, which is slow: ")
         assert second.startswith("NO GPU: transcribe with whisper runs on the CPU, which is slow: ")
