@@ -19,6 +19,9 @@ from dubd.graph.lips import Shares, said
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from dubd.graph.dubbed import Dubbed
+
+_REMARKS = 3  # of a report, in full where a video's end is told
 _EVERY = 5.0  # s between two progress lines of one video where no bar can be drawn
 
 
@@ -98,17 +101,19 @@ class Board:
         self._waits.pop(folder, None)
         self.line(f"{folder.name}: not finished, it waits for models ({clock(seconds)}); the rest is kept", "yellow")
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
-        """A video is done; `files` are what came of it, `lips` by language how much of the picture was changed."""
+    def built(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
+        """A video is done."""
         self.courses.pop(folder, None)
-        for file in files:
-            self.line(f"{file} ({clock(seconds)}){changed(file, lips)}", "bold green")
+        for file in dubbed.files:
+            self.line(f"{file} ({clock(seconds)}){changed(file, dubbed.lips)}", "bold green")
+        for remark in shortly(dubbed.remarks, folder.name):
+            self.line(f"{folder.name}: {remark}", "yellow")
 
-    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:  # noqa: ARG002
+    def current(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:  # noqa: ARG002
         """A video was found up to date."""
         self.courses.pop(folder, None)
-        for file in files:
-            self.line(f"up to date: {file}{changed(file, lips)}")
+        for file in dubbed.files:
+            self.line(f"up to date: {file}{changed(file, dubbed.lips)}")
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """A video could not be finished; each error was shown when it happened."""
@@ -142,30 +147,29 @@ class Lines(Board):
         """Beside the JSON lines."""
         print(printable(f"dubd: {text}"), file=sys.stderr, flush=True)
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def built(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """The video's own line: its task is the video."""
-        self._close(folder, "done", files, seconds, lips=lips)
+        self._close(folder, "done", seconds, dubbed)
 
-    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def current(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """The video's own line: it is done, though nothing ran."""
-        self._close(folder, "done", files, seconds, lips=lips)
+        self._close(folder, "done", seconds, dubbed)
 
     def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The video's own line, with what it waits for first."""
-        self._close(folder, "waiting", (), seconds, error=errors[0] if errors else None)
+        self._close(folder, "waiting", seconds, error=errors[0] if errors else None)
 
     def failed(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The video's own line, with its first error."""
-        self._close(folder, "failed", (), seconds, error=errors[0] if errors else None)
+        self._close(folder, "failed", seconds, error=errors[0] if errors else None)
 
     def _close(
         self,
         folder: Path,
         state: str,
-        files: Sequence[Path],
         seconds: float,
+        dubbed: Dubbed | None = None,
         *,
-        lips: Mapping[str, Shares] | None = None,
         error: DubdError | None = None,
     ) -> None:
         line = {
@@ -174,8 +178,9 @@ class Lines(Board):
             "stage": "video",
             "state": state,
             "seconds": round(seconds, 3),
-            "files": [str(file) for file in files],
-            "lips": dict(lips or {}),
+            "files": [str(file) for file in dubbed.files] if dubbed else [],
+            "lips": dict(dubbed.lips) if dubbed else {},
+            "remarks": list(dubbed.remarks) if dubbed else [],
             "error": error.to_json() if error else None,
         }
         show_json(line, line=True)
@@ -231,15 +236,15 @@ class Bars(Board):
         for each in error.each():
             self._progress.console.print(f"[bold red]dubd:[/] {_plain(str(each))}", soft_wrap=True)
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def built(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """The bar goes, the paths stay."""
         self._drop(folder)
-        super().built(folder, files, seconds, lips)
+        super().built(folder, dubbed, seconds)
 
-    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def current(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """The bar that skipped tasks have drawn goes."""
         self._drop(folder)
-        super().current(folder, files, seconds, lips)
+        super().current(folder, dubbed, seconds)
 
     def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """The bar goes."""
@@ -276,6 +281,12 @@ def changed(file: Path, lips: Mapping[str, Shares]) -> str:
     """What a dub's line says of its lips, from the comma on."""
     shares = lips.get(file.name.split(".")[1])
     return f", {said(shares)}" if shares else ""
+
+
+def shortly(remarks: Sequence[str], video: str) -> list[str]:
+    """The first remarks of a report, and where the others stand."""
+    more = [f"and {len(remarks) - _REMARKS} remarks more: dubd report {video}"] if len(remarks) > _REMARKS else []
+    return [*remarks[:_REMARKS], *more]
 
 
 def _forecast(course: Course) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dubd.cli.board import Board
 from dubd.cli.console import name_in
@@ -15,7 +15,9 @@ from dubd.cli.course import Course
 from dubd.cli.printable import printable
 from dubd.errors import DubdError
 from dubd.graph.build import Event
-from dubd.graph.lips import Shares
+
+if TYPE_CHECKING:
+    from dubd.graph.dubbed import Dubbed
 
 _ERROR, _WARNING, _NOTICE, _INFO = 3, 4, 5, 6  # syslog(3)
 _PRIORITIES = {"red": _ERROR, "yellow": _WARNING, "bold yellow": _WARNING, "bold green": _NOTICE}
@@ -64,15 +66,15 @@ class Journal(Board):
         """As a line, with what it is of."""
         fault(error, self._of)
 
-    def built(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def built(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """As on other boards."""
         with self._about(folder, state="done", seconds=f"{seconds:.3f}"):
-            super().built(folder, files, seconds, lips)
+            super().built(folder, dubbed, seconds)
 
-    def current(self, folder: Path, files: Sequence[Path], seconds: float, lips: Mapping[str, Shares]) -> None:
+    def current(self, folder: Path, dubbed: Dubbed, seconds: float) -> None:
         """As on other boards."""
         with self._about(folder, state="done"):
-            super().current(folder, files, seconds, lips)
+            super().current(folder, dubbed, seconds)
 
     def waiting(self, folder: Path, errors: Sequence[DubdError], seconds: float) -> None:
         """As on other boards."""

@@ -174,7 +174,8 @@ class _Run:
             build.stop()
 
     def _end(self, build: VideoBuild, seconds: float) -> None:
-        from dubd.graph.report import changed_lips, results, write
+        from dubd.graph.dubbed import dubbed
+        from dubd.graph.report import write
         from dubd.service.fault import fault_of
 
         folder = build.video.folder
@@ -196,7 +197,7 @@ class _Run:
         elif waiting:
             self.board.waiting(folder, [lack.fault(folder.name) for lack in waiting], seconds)
         else:
-            self.board.built(folder, results(build.video), seconds, changed_lips(build.video))
+            self.board.built(folder, dubbed(build.video), seconds)
 
     def _fault(self, error: DubdError) -> None:
         self.board.fault(error)

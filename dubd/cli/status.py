@@ -93,11 +93,13 @@ def _by(video: Mapping[str, Any]) -> str:
 
 
 def _lines(video: Mapping[str, Any]) -> Iterator[str]:
-    from dubd.cli.board import changed
+    from dubd.cli.board import changed, shortly
 
     for path in video.get("results", ()):
         earlier = "" if video["state"] == "done" else " (of an earlier build)"
         yield f"{path}{earlier}{changed(Path(path), video.get('lips', {}))}"
+    for remark in shortly(video.get("remarks", ()), video["video"]):
+        yield f"remark  {remark}"
     for alias in video.get("aliases", ()):
         yield f"also dropped as {alias}"
     for run in video.get("running", ()):

@@ -109,7 +109,7 @@ class _Teller:
 
     def tell(self, news: News) -> None:
         """One piece of news."""
-        from dubd.graph.report import changed_lips, results
+        from dubd.graph.dubbed import dubbed
         from dubd.graph.tasks import VideoTasks
 
         if news.kind == "note":  # how it watches: nothing failed
@@ -132,9 +132,9 @@ class _Teller:
         elif news.kind == "refused" and news.error:
             self._board.fault(news.error)
         elif news.build and news.kind == "built":
-            self._board.built(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
+            self._board.built(news.path, dubbed(news.build.video), news.seconds)
         elif news.build and news.kind == "current":
-            self._board.current(news.path, results(news.build.video), news.seconds, changed_lips(news.build.video))
+            self._board.current(news.path, dubbed(news.build.video), news.seconds)
         elif news.kind == "waiting":
             self._board.waiting(news.path, news.failed, news.seconds)
         elif news.kind == "failed":

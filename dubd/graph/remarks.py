@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+from dubd import regular
+from dubd.errors import DubdError
+
+REPORT: Final = "report.json"  # in a video's folder; written at the end of each build
+_MOST: Final = 64 << 20  # bytes of it
 
 Runs = Mapping[str, Mapping[str, Any]]
 
@@ -25,6 +33,15 @@ def remarks(
     `consented`: false where the engine would take on the speakers' voices and the rule does not say that it may.
     """
     return [*_of_tasks(told), *(() if consented else _of_voices(lines)), *_of_lines(lines)]
+
+
+def remarked(folder: Path) -> list[str]:
+    """The remarks of the report in a video's folder; none where there is no report, or none that can be read."""
+    try:
+        found = json.loads(regular.read(folder / REPORT, _MOST).decode("utf-8"))
+        return [str(remark) for remark in found["remarks"]]
+    except (DubdError, OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _of_tasks(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -13,8 +13,8 @@ from dubd import __version__
 from dubd.engines import registry
 from dubd.errors import DubdError, Exit
 from dubd.graph import timing
-from dubd.graph.lips import Shares, lips
-from dubd.graph.remarks import facts, remarks
+from dubd.graph.dubbed import shares
+from dubd.graph.remarks import REPORT, facts, remarks
 from dubd.graph.report_page import page
 from dubd.graph.rule import Rule
 from dubd.graph.settled import untouched
@@ -23,31 +23,7 @@ from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
 from dubd.graph.why import why
 
-JSON = "report.json"
 HTML = "report.html"
-
-
-def results(video: Video) -> list[Path]:
-    """The dubbed files that are there, in the order of the rule's languages."""
-    files = (video.folder / f"dubbed.{language}.mp4" for language in video.rule.languages.target)
-    return [file for file in files if file.exists()]
-
-
-def changed_lips(video: Video) -> dict[str, Shares]:
-    """How much of the picture was changed, by language; see `lips`. Nothing where the records cannot be read."""
-    try:
-        state = State(video.folder)
-        try:
-            return _lips(video, VideoTasks(video).runs(state), VideoTasks(video).read_plan())
-        finally:
-            state.close()
-    except DubdError:
-        return {}
-
-
-def _lips(video: Video, runs: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any] | None) -> dict[str, Shares]:
-    there = [target for target in video.rule.languages.target if (video.folder / f"dubbed.{target}.mp4").exists()]
-    return lips(runs, plan, there) if video.rule.stages.lipsync.on else {}
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -71,10 +47,10 @@ def report(folder: Path) -> dict[str, Any]:
     plan = VideoTasks(video).read_plan()
     seconds = _clock(plan)
     languages = video.rule.languages
-    shares = _lips(video, runs, plan)
+    lips = shares(video, runs, plan)
     told = facts(runs)
     dubs = [
-        _dub(video, plan, runs, target, target == languages.target[0]) | {"lips": shares.get(target)}
+        _dub(video, plan, runs, target, target == languages.target[0]) | {"lips": lips.get(target)}
         for target in languages.target
     ]
     failed = [{"task": task, **run["error"]} for task, run in runs.items() if run["state"] == "failed" and run["error"]]
@@ -119,7 +95,7 @@ def write(folder: Path) -> None:
     """Write report.json and report.html into the video's folder; a broken artifact or a full disk costs only them."""
     try:
         data = report(folder)
-        _put(folder / JSON, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+        _put(folder / REPORT, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
         _put(folder / HTML, page(data))
     except (DubdError, OSError, KeyError, TypeError, ValueError):
         return  # the build has told what is wrong; `dubd report` tells again
@@ -151,8 +127,11 @@ def _clock(plan: Mapping[str, Any] | None) -> float:
 
 def _clones(rule: Rule) -> bool:
     """Whether the engine that speaks would take on a speaker's voice, if the rule let it."""
-    engine = registry.find("speak", rule.stages.speak.engine)
-    return engine.clones(engine.Params(**rule.stages.speak.params))
+    try:
+        engine = registry.find("speak", rule.stages.speak.engine)
+        return engine.clones(engine.Params(**rule.stages.speak.params))
+    except (DubdError, TypeError, ValueError):  # what made the dub is not here any more, or takes other parameters
+        return False
 
 
 def _engines(video: Video) -> dict[str, Any]:
@@ -161,15 +140,16 @@ def _engines(video: Video) -> dict[str, Any]:
         if not chosen.on:
             found[stage] = None
             continue
-        engine = registry.find(stage, chosen.engine)
-        found[stage] = {
-            "name": engine.name,
-            "revision": engine.revision(),
-            "summary": engine.summary,
-            "licence": engine.licence,
-            "params": chosen.params,
-        }
+        found[stage] = {"name": chosen.engine, **_described(stage, chosen.engine), "params": chosen.params}
     return found
+
+
+def _described(stage: str, name: str) -> dict[str, Any]:
+    try:
+        engine = registry.find(stage, name)
+    except DubdError:
+        return {"revision": None, "summary": "not installed here any more", "licence": "not known"}
+    return {"revision": engine.revision(), "summary": engine.summary, "licence": engine.licence}
 
 
 def _stages(runs: Mapping[str, Mapping[str, Any]], seconds: float) -> dict[str, Any]:
@@ -264,4 +244,4 @@ def _put(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__: Sequence[str] = ("HTML", "JSON", "changed_lips", "newer_path", "report", "results", "stage_of", "write")
+__all__: Sequence[str] = ("HTML", "newer_path", "report", "stage_of", "write")

@@ -14,6 +14,7 @@ from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.lips import Shares, lips
 from dubd.graph.promote import beside_name
+from dubd.graph.remarks import remarked
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, locked_since, owner
 from dubd.graph.video import Video, videos
@@ -94,6 +95,7 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
         "failed": failed,
         "edited": edits,
         "results": [str(path) for path in results],
+        "remarks": remarked(folder) if results else [],
         "lips": _lips(folder, {task: runs[task] for task in runs.keys() & current}, results),
     }
     if whole and pid is None:

@@ -10,8 +10,9 @@ import pytest
 from dubd.cli.board import Board, Lines
 from dubd.cli.report import report as show_report
 from dubd.cli.status import status as show_status
+from dubd.graph.dubbed import changed_lips, dubbed
 from dubd.graph.lips import lips, said
-from dubd.graph.report import changed_lips, report, results
+from dubd.graph.report import report
 from dubd.graph.report_page import page
 from dubd.service.standing import of_video
 from tests.graph.stand import Desk, plan
@@ -78,9 +79,9 @@ def test_a_video_without_a_face_says_so_everywhere(
         show(faceless.folder.name)
         assert NO_FACE in capsys.readouterr().out
     video = faceless.claim()
-    Board().built(video.folder, results(video), 2.0, changed_lips(video))
+    Board().built(video.folder, dubbed(video), 2.0)
     assert capsys.readouterr().out == f"{video.folder / 'dubbed.es.mp4'} (2.0 s), {NO_FACE}\n"
-    Lines().built(video.folder, results(video), 2.0, changed_lips(video))
+    Lines().built(video.folder, dubbed(video), 2.0)
     assert '"lips": {"es": {"faces": 0.0, "changed": 0.0}}' in capsys.readouterr().out
 
 

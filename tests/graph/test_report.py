@@ -8,7 +8,8 @@ import pytest
 
 from dubd.engines import registry
 from dubd.errors import DubdError
-from dubd.graph.report import changed_lips, report
+from dubd.graph.dubbed import changed_lips
+from dubd.graph.report import report
 from dubd.graph.state import State
 from dubd.graph.video import Video
 from dubd.service.standing import of_video
