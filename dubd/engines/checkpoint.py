@@ -94,7 +94,7 @@ def weights(read: Any, *path: str) -> dict[str, torch.Tensor]:
             found = found[name]
     if not (isinstance(found, Mapping) and found and all(isinstance(one, torch.Tensor) for one in found.values())):
         raise ValueError("no weights in it")
-    return {key.removeprefix("module."): one for key, one in found.items()}
+    return {re.sub(r"^(?:module\.)+", "", key): one for key, one in found.items()}
 
 
 def _broken(path: Path, stage: str) -> DubdError:

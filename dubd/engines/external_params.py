@@ -82,7 +82,7 @@ def _faults(params: ExternalParams) -> Iterator[str]:
                 filled(text, dict.fromkeys(words, "x"))
             except ValueError as error:
                 yield str(error)
-    if not any("{out}" in text for text in filled_in):
+    if not any("{out}" in text.replace("{{", "") for text in filled_in):
         yield "the program is not told where to write: {out} stands in no argument"
     for name in params.files:
         if name != PurePath(name).name or name in ("", ".", ".."):

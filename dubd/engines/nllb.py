@@ -205,7 +205,8 @@ def _shape(model: Needed) -> tuple[int, int, int]:
         return (1_370_638_336, 24, 1024) if "1.3B" in model.name else small
     try:
         config: dict[str, Any] = json.loads(regular.read(model.path / "config.json", _CONFIG).decode("utf-8"))
-        files = [file for file in model.path.iterdir() if file.suffix in (".safetensors", ".bin")]
+        kinds = (".safetensors", ".bin")  # transformers loads the first of them that is there
+        files = next(filter(None, ([*model.path.glob(f"*{kind}")] for kind in kinds)), [])
         kept = 2 if "16" in str(config.get("torch_dtype") or config.get("dtype")) else 4
         count = sum(file.stat().st_size for file in files) // kept
         layers, width = int(config["decoder_layers"]), int(config["d_model"])

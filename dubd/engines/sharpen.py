@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubd.engines.contract import Engine, Shot, each
+from dubd.engines.tracks import Tracks
 
 if TYPE_CHECKING:
     from dubd.media.patches import Patch, Pixels, Planes
@@ -252,10 +253,7 @@ def _follow(faces: list[_Face], frame: int, centre: tuple[float, float], width: 
 
 
 def _cuts(shot: Shot) -> list[int]:
-    if shot.faces is None:
-        return []
-    with np.load(shot.faces) as arrays:
-        return [int(cut) for cut in np.sort(arrays["cuts"])]
+    return sorted(Tracks.load(shot.faces).cuts.tolist()) if shot.faces else []
 
 
 def pairs(shot: Shot) -> Iterator[tuple[int, int, int, Patch, Planes]]:

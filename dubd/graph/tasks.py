@@ -37,7 +37,16 @@ class Key:
 
     def differences(self, values: Mapping[str, Any]) -> list[str]:
         """What changed since the record was made, as "name: old -> new"."""
-        return list(_differences("", values.get("key") or {}, self.key))
+        old, new = values.get("key") or {}, self.key
+        was, now = old.get("engine") or {"name": None}, new.get("engine") or {"name": None}
+        lines: list[str] = []
+        if was.get("name") != now["name"]:  # with another engine everything of it is another
+            lines += _differences("engine", was.get("name"), now["name"])
+            was = now
+        elif was.get("models") != now.get("models"):  # digests tell nobody anything
+            lines.append("engine.models: other files, or files with other content")
+            was = {**was, "models": now.get("models")}
+        return [*lines, *_differences("", {**old, "engine": was}, {**new, "engine": now})]
 
 
 def _differences(name: str, old: Any, new: Any) -> Iterator[str]:

@@ -73,7 +73,9 @@ def _text(drop: Path, errors: Sequence[DubdError], retry: str) -> str:
     if len(errors) > _SHOWN:
         lines += [f"And {len(errors) - _SHOWN} more: dubd status tells them.", ""]
     lines += [f"{_SINCE:<9}{time.strftime('%Y-%m-%d %H:%M:%S %z')}", ""]
-    lines += ["It is tried again when it, a sidecar or its rule changes, or by:", f"    dubd retry {_plain(retry)}", ""]
+    lacking = any(error.absent for error in errors)
+    again = "it, a sidecar or its rule changes" + (", when what is missing is there" if lacking else "")
+    lines += [f"It is tried again when {again}, or by:", f"    dubd retry {_plain(retry)}", ""]
     return "\n".join(lines)
 
 

@@ -149,9 +149,9 @@ def test_noise_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_prefixes_of_training_on_several_cards_are_taken_off() -> None:
-    found = checkpoint.weights({"state_dict": {"module.a.weight": torch.ones(1)}}, "state_dict")
+    state = {"module.a.weight": torch.ones(1), "module.module.b.weight": torch.ones(1)}
 
-    assert list(found) == ["a.weight"]
+    assert list(checkpoint.weights({"state_dict": state}, "state_dict")) == ["a.weight", "b.weight"]
 
 
 @pytest.mark.parametrize("read", [{}, {"state_dict": {}}, {"epoch": 3}, [torch.ones(1)], torch.ones(1), None])

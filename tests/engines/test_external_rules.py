@@ -96,6 +96,7 @@ def test_the_documented_rules_for_videoretalking_are_right(tmp_path: Path) -> No
     [
         ("args: [a.py, '{fase}', '{out}']", "no {fase} here; did you mean {face}?"),
         ("args: [a.py, '{face}']", "{out} stands in no argument"),
+        ("args: [a.py, '{{out}}']", "{out} stands in no argument"),
         ("args: [a.py, '{out']", "write {{ or }} for a brace"),
         ("args: [a.py, '{out}'], fallback: mouth", "no engine 'mouth' for lipsync; did you mean mouths?"),
         ("args: [a.py, '{out}'], fallback: videoretalking", "a program of the same kind"),

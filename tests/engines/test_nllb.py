@@ -321,6 +321,12 @@ def test_the_estimate_follows_parameters_precision_and_beams(model: Path) -> Non
     assert Nllb.vram(Search(model=str(model)), "fp32").model < 300
 
 
+def test_weights_that_are_there_in_two_forms_are_counted_once(model: Path, tmp_path: Path) -> None:
+    both = shutil.copytree(model, tmp_path / "both")
+    shutil.copy(both / "model.safetensors", both / "pytorch_model.bin")
+    assert Nllb.vram(Search(model=str(both)), "fp32") == Nllb.vram(Search(model=str(model)), "fp32")
+
+
 class Malice:
     def __reduce__(self) -> Any:
         return print, ("run",)

@@ -10,6 +10,7 @@ import pytest
 
 from dubd.engines.contract import Shot
 from dubd.engines.sharpen import Sharpen, SharpenParams, measure
+from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import YuvEncoder, frames_yuv
 from dubd.media.patches import Patch, PatchReader, PatchWriter, Pixels, Planes, planes
 
@@ -68,7 +69,9 @@ class Bench:
         with PatchWriter(paths[0], paths[1], canvas=(SIDE, SIDE), rate="25/1", mode="m") as writer:
             for index, patch in enumerate(patches):
                 writer.add(index, LEFT, TOP, patch)
-        np.savez(paths[2], cuts=np.array(self.cuts, np.int32))
+        nobody = np.zeros((0, 0, 68, 2), np.float32)
+        seen = np.zeros((0, 0), np.bool_)
+        Tracks(nobody[:, :, :4, 0], nobody, seen, np.array(self.cuts, np.int32)).save(paths[2])
         engine = Sharpen()
         engine.load("cpu", SharpenParams(**params))
         with PatchWriter(paths[3], paths[4], canvas=(SIDE, SIDE), rate="25/1", mode="m") as out:

@@ -44,6 +44,13 @@ def test_the_same_fault_keeps_the_time_since_when_and_another_one_does_not(drop:
     assert "is empty" in beside(drop).read_text()
 
 
+def test_what_lacks_a_file_is_said_to_go_on_when_that_is_there(drop: Path) -> None:
+    error_file.write(drop, drop.parents[1], [DubdError("no model", absent=[Path("/models/a.pt")])], "talk")
+    assert "It is tried again when it, a sidecar or its rule changes, when what is missing is there, or by:" in (
+        beside(drop).read_text().splitlines()
+    )
+
+
 def test_a_reason_forges_no_line(drop: Path) -> None:
     error_file.write(drop, drop.parents[1], [DubdError("bad\nRemedy:  rm -rf /\x1b[2J")], "talk")
     assert "What:    bad?Remedy:  rm -rf /?[2J" in beside(drop).read_text().splitlines()
