@@ -13,31 +13,41 @@ if TYPE_CHECKING:
 
 
 def asked(text: str, folders: Folders) -> Rule:
-    """The rule that `text` names: one in the rules folder, a rule file, or that of a video in the workspace.
+    """The rule that `text` names, read; whether its engines can run here is not asked.
 
-    Whether its engines can run here is not asked. Errors: DubdError; `also` has further faults of the rule.
+    Errors: DubdError; `also` has further faults of the rule.
     """
-    from dubd.graph.rules import SUFFIXES, Rules, load
+    from dubd.graph.rules import load
+
+    return load(file_of(text, folders), ready=False)
+
+
+def file_of(text: str, folders: Folders) -> Path:
+    """The rule file that `text` names: in the rules folder, by its path, or that of a video in the workspace.
+
+    Errors: DubdError where it is none of these.
+    """
+    from dubd.graph.rules import SUFFIXES, Rules
     from dubd.graph.video import RULE, videos
 
     rules = Rules(folders.rules)
     if text.endswith(SUFFIXES):
-        return load(Path(text), ready=False)
+        return Path(text)
     for path in rules.paths():
         if path.stem == text:
-            return load(path, ready=False)
+            return path
     found = [folder for folder in videos(folders.workspace) if text and folder.name.startswith(text)]
     if len(found) == 1 or any(folder.name == text for folder in found):
-        return load(folders.workspace / (text if len(found) > 1 else found[0].name) / RULE, ready=False)
-    return _none(text, [path.stem for path in rules.paths()], folders)
+        return folders.workspace / (text if len(found) > 1 else found[0].name) / RULE
+    raise _none(text, [path.stem for path in rules.paths()], folders)
 
 
-def _none(text: str, known: list[str], folders: Folders) -> Rule:
+def _none(text: str, known: list[str], folders: Folders) -> DubdError:
     import difflib
 
     close = difflib.get_close_matches(text, known, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
-    raise DubdError(f"no rule {text!r} in {folders.rules}", remedy=remedy, exit=Exit.USAGE)
+    return DubdError(f"no rule {text!r} in {folders.rules}", remedy=remedy, exit=Exit.USAGE)
 
 
 def readable(folders: Folders) -> list[Rule]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dubd.cli.asked import asked, readable
+from dubd.cli.asked import asked, file_of, readable
 from dubd.cli.console import complain, console, say, show_json
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
     from dubd.graph.rule import Rule
-    from dubd.models.model import Model, Needed
+    from dubd.models.model import Model, Needed, Own
 
 app = typer.Typer(no_args_is_help=True, help="The model files that engines load: show, bring and check them.")
 
@@ -115,40 +115,66 @@ def pull(
     from dubd.models import store
     from dubd.models.pull import pull as bring
 
-    models = _meant(what or [], Folders.find())
+    folders = Folders.find()
+    rules = _rules(what or [], folders)
+    models, own = _meant(what or [], rules)
+    faults = _own_absent(what or [], folders) if any(map(store.lacking, own)) else []
+    for fault in faults:
+        complain(fault)
     absent = [model for model in models if store.lacking(model)]
     if not absent:
-        names = ", ".join(model.name for model in models)
-        say(f"nothing to load: {f'{names} in {store.root()}' if names else 'no rule needs a model'}", "green")
+        if not faults:
+            names = ", ".join(model.name for model in models)
+            none = "the models are files of your own" if own else "no rule needs a model"
+            say(f"nothing to load: {f'{names} in {store.root()}' if names else none}", "green")
+        _leave(faults)
         return
-    faults: list[DubdError] = []
     with loading() as shown:
         for fault in bring(absent, shown):
             shown.fault(fault)
             faults.append(fault)
+    _leave(faults)
+
+
+def _leave(faults: Sequence[DubdError]) -> None:
     if faults:
         raise typer.Exit(int(faults[0].exit))
 
 
-def _meant(words: Sequence[str], folders: Folders) -> list[Model]:
-    """The published models of what was named, each once. Errors: DubdError where a word is neither rule nor model."""
+def _rules(words: Sequence[str], folders: Folders) -> list[Rule]:
+    """The rules among `words`, all where there is none. Errors: DubdError where a word is neither rule nor model."""
+    from dubd.graph.needed import by_name
+
+    known = by_name()
+    for text in words:
+        if text not in known and "/" in text and not text.endswith((".yaml", ".yml")):
+            raise _no_model(text, known)
+    return [_rule(text, known, folders) for text in words if text not in known] if words else readable(folders)
+
+
+def _meant(words: Sequence[str], rules: Iterable[Rule]) -> tuple[list[Model], list[Own]]:
+    """What is to be here for `words`, of which `rules` are the rules: published models and the user's, each once."""
     from dubd.graph.needed import by_name, of_rule
     from dubd.models.model import Model
 
     known = by_name()
-    found: dict[Model, None] = {}
-    rules = [] if words else readable(folders)
-    for text in words:
-        if text in known:
-            found[known[text]] = None
-        elif "/" in text and not text.endswith((".yaml", ".yml")):
-            raise _no_model(text, known)
-        else:
-            rules.append(_rule(text, known, folders))
+    found: dict[Needed, None] = {known[text]: None for text in words if text in known}
     for rule in rules:
         for models in of_rule(rule).values():
-            found.update((model, None) for model in models if isinstance(model, Model))
-    return list(found)
+            found.update(dict.fromkeys(models))
+    published = [model for model in found if isinstance(model, Model)]
+    return published, [model for model in found if not isinstance(model, Model)]
+
+
+def _own_absent(words: Sequence[str], folders: Folders) -> list[DubdError]:
+    """What `dubd rules check` says of models of the user's own that these rules lack: no pull brings those."""
+    from dubd.graph.needed import by_name
+    from dubd.graph.rules import Rules, check
+
+    known = by_name()
+    named = [file_of(text, folders) for text in words if text not in known]
+    paths = named if words else Rules(folders.rules).paths()
+    return [fault for path in paths for fault in check(path)[1] if fault.absent]
 
 
 def _rule(text: str, known: Mapping[str, Model], folders: Folders) -> Rule:

@@ -154,10 +154,15 @@ class TestByHand:
         assert done.returncode == 3
         (line,) = lines_of(done)
         assert "quick.yaml:4: translate: no model at " in line
+        for words in (("quick",), ()):
+            pulled = home.dubd("models", "pull", *words)
+            assert (pulled.returncode, pulled.stdout, lines_of(pulled)) == (3, "", [line])
         assert home.dubd("models", "verify").returncode == 1
         (home.root / "rules" / "mine.bin").write_bytes(b"12345")
         assert home.dubd("rules", "check").returncode == 0
         assert home.dubd("models", "verify").returncode == 0
+        pulled = home.dubd("models", "pull", "quick")
+        assert (pulled.returncode, pulled.stdout) == (0, "nothing to load: the models are files of your own\n")
 
 
 def test_list_verify_and_path_tell_how_it_stands(home: Home) -> None:
