@@ -18,7 +18,7 @@ from dubd.errors import DubdError, Exit
 from dubd.graph import device, interpreter, sidecar
 from dubd.graph.marked import Marked, Where
 from dubd.graph.rule import OWN_KEYS, Clip, Languages, Output, Part, Rule, Segments, complete
-from dubd.models.model import Needed, Own
+from dubd.models.model import Needed, Own, one_file, own
 
 _LITE = {
     "transcribe": "pocketsphinx",
@@ -181,14 +181,29 @@ class _Check:
         self, stage: str, params: dict[str, Any], engine: type[Engine[Any, Any]], models: Sequence[Needed]
     ) -> None:
         """A model of one's own that is not there can only be a slip; a published one is waited for."""
-        own = [model.path for model in models if self.ready and isinstance(model, Own)]
-        absent = [path for path in own if not path.exists()]
+        mine = [model.path for model in models if self.ready and isinstance(model, Own)]
+        absent = [path for path in mine if not path.exists()]
         told = engine.lacks(engine.Params(**params)) if absent else None
         for path in absent[: 1 if told else None]:
             key = next((name for name in engine.model_params if path.is_relative_to(str(params.get(name)))), None)
             where = ("stages", stage, key) if key else ("stages", stage)
             reason, remedy = told or (f"no model at {path}", "paths are relative to the rule file")
             self.fault(where, reason, remedy, absent=absent if told else [path])
+        if self.ready and len(engine.model_params) == 1:
+            self.kind(stage, params, engine)
+
+    def kind(self, stage: str, params: dict[str, Any], engine: type[Engine[Any, Any]]) -> None:
+        """A folder in place of a model that is one file, or a file in place of one of several, cannot be loaded."""
+        (key,) = engine.model_params
+        mine, single = own(str(params.get(key))), one_file(engine.published.values())
+        if mine is None or single is None or not mine.path.exists() or mine.path.is_dir() is not single:
+            return
+        wanted = "a model of one file" if single else "a folder with the files of a model"
+        remedy = (
+            "name the file itself" if single else f"name such a folder: docs/engines tells what {engine.name} loads"
+        )
+        reason = f"{mine.path} is a {'folder' if single else 'file'}, and {engine.name} loads {wanted}"
+        self.fault(("stages", stage, key), reason, remedy)
 
     def glossary(self, stage: str, given: object) -> object:
         where = ("stages", stage, "glossary")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,15 @@ def own(choice: str) -> Own | None:
     if choice.startswith(("/", "./", "../", "~")):
         return Own(Path(choice).expanduser().absolute())
     return None
+
+
+def one_file(published: Iterable[Model]) -> bool | None:
+    """Whether each of these models is one file, or each a folder of several; None where they differ or are none.
+
+    A model of the user's in their place is of the same kind.
+    """
+    kinds = {len(model.files) == 1 for model in published}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def chosen(choice: str, published: Mapping[str, Model]) -> Needed:

@@ -327,3 +327,29 @@ def test_a_faulty_parameter_does_not_hide_that_a_model_of_ones_own_is_not_there(
     text = BASE.replace("{engine: say}", f"{{engine: xtts, model: ./mine, top_p: {top_p}}}")
     first, second = (fault.reason for fault in check(write(folder, text))[1])
     assert first.startswith(told) and second == f"no model at {folder}/mine"
+
+
+@pytest.mark.parametrize(
+    ("stage", "engine", "one", "remedy"),
+    [
+        ("transcribe", "whisper", True, "name the file itself"),
+        ("transcribe", "faster-whisper", False, "name such a folder: docs/engines tells what faster-whisper loads"),
+        ("translate", "nllb", False, "name such a folder: docs/engines tells what nllb loads"),
+        ("speak", "xtts", False, "name such a folder: docs/engines tells what xtts loads"),
+        ("lipsync", "wav2lip", True, "name the file itself"),
+        ("restore", "codeformer", True, "name the file itself"),
+    ],
+)
+def test_a_folder_for_a_model_of_one_file_and_a_file_for_one_of_several_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stage: str, engine: str, one: bool, remedy: str
+) -> None:
+    monkeypatch.setattr(registry.find(stage, engine), "missing", lambda: None)
+    (folder / "file").write_bytes(b"weights")
+    (folder / "folder").mkdir()
+    right, wrong = ("file", "folder") if one else ("folder", "file")
+    text = f"languages: {{source: en, target: es}}\nstages:\n  {stage}: {{engine: {engine}, model: ./%s}}\n"
+    assert check(write(folder, text % right))[1] == []
+    (fault,) = check(write(folder, text % wrong))[1]
+    loads = "a model of one file" if one else "a folder with the files of a model"
+    assert (fault.reason, fault.remedy) == (f"{folder}/{wrong} is a {wrong}, and {engine} loads {loads}", remedy)
+    assert str(fault.file).endswith("talk.yaml:3")
