@@ -17,6 +17,7 @@ import torch
 
 from dubd.engines import torchscript
 from dubd.errors import DubdError
+from dubd.models import store
 
 _UNSAFE: Final = re.compile(r"(?:GLOBAL|class|function|Unsupported class) ([A-Za-z_][\w.]+)")
 _UNPACKED: Final = 64 << 20  # bytes that an archive may hold beyond twice its own: its tensors are never packed
@@ -107,5 +108,5 @@ def _broken(path: Path, stage: str) -> DubdError:
         "not a whole PyTorch checkpoint",
         file=path,
         stage=stage,
-        remedy="it may be cut short: download it again (dubd models verify tells which are whole)",
+        remedy=f"it may be cut short: {store.again(path)}",
     )

@@ -17,6 +17,7 @@ from dubd.engines.nllb import longest
 from dubd.engines.nllb_route import Rendering
 from dubd.engines.sentences import halves, joined
 from dubd.errors import DubdError
+from dubd.models import store
 
 SCORED: Final = 64  # tokens whose probabilities over the whole vocabulary are in memory at once
 _STAGE: Final = "translate"
@@ -149,7 +150,7 @@ class Translator:
         try:
             found = AutoTokenizer.from_pretrained(self._folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises bare exceptions
-            raise _refused(self._folder, "its tokenizer cannot be read", "dubd models verify, then pull") from error
+            raise _refused(self._folder, "its tokenizer cannot be read", _again(self._folder)) from error
         if not isinstance(found, NllbTokenizer | NllbTokenizerFast):
             raise _refused(self._folder, f"its tokenizer is {type(found).__name__}, not NLLB's", _REMEDY)
         return found
@@ -169,15 +170,18 @@ class Translator:
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             for file in sorted(self._folder.glob("*.bin")):
                 checkpoint.read(file, _STAGE)  # which of them, and why
-            raise _refused(self._folder, "its weights cannot be read: cut short, or of another shape", _PULL) from error
+            raise _refused(
+                self._folder, "its weights cannot be read: cut short, or of another shape", _again(self._folder)
+            ) from error
         if lacking := sorted(told["missing_keys"]) + [one[0] for one in told["mismatched_keys"]]:
-            raise _refused(self._folder, f"its weights lack {lacking[0]} and {len(lacking) - 1} more", _PULL)
+            raise _refused(
+                self._folder, f"its weights lack {lacking[0]} and {len(lacking) - 1} more", _again(self._folder)
+            )
         return model
 
 
 _REMEDY: Final = "name a folder of an NLLB model as published (facebook/nllb-200-...)"
 _TOKENIZERS: Final = ("tokenizer.json", "sentencepiece.bpe.model")
-_PULL: Final = "it may be cut short: dubd models verify, then pull"
 
 
 def circle(tokens: Sequence[int], source: Sequence[int]) -> int | None:
@@ -218,9 +222,13 @@ def _plausible(folder: Path) -> None:
     try:
         kind = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _refused(folder / "config.json", "not a model's configuration", _PULL) from error
+        raise _refused(folder / "config.json", "not a model's configuration", _again(folder)) from error
     if kind != "m2m_100":
         raise _refused(folder, f"a model of the kind {kind!r}, not NLLB's (m2m_100)", _REMEDY)
+
+
+def _again(folder: Path) -> str:
+    return f"it may be cut short: {store.again(folder)}"
 
 
 def _refused(where: Path, reason: str, remedy: str) -> DubdError:

@@ -16,6 +16,7 @@ from dubd.engines.contract import OutOfMemory
 from dubd.engines.whisper_batch import HOTTER, Decoded
 from dubd.engines.whisper_window import FRAMES, LONGEST, Timed, Window
 from dubd.errors import DubdError
+from dubd.models import store
 
 _FILES: Final = ("model.bin", "config.json", "tokenizer.json")  # without the last the library asks the hub
 _REMEDY: Final = "dubd models pull, or name a folder with model.bin, config.json and tokenizer.json"
@@ -50,7 +51,7 @@ def model(folder: Path, stage: str, device: str, precision: str) -> WhisperModel
             f"not a whole CTranslate2 model: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
             file=folder,
             stage=stage,
-            remedy="it may be cut short: download it again (dubd models verify tells which are whole)",
+            remedy=f"it may be cut short: {store.again(folder)}",
         ) from error
 
 

@@ -14,6 +14,7 @@ import torch
 
 from dubd.engines import checkpoint, torchaudio_cpu
 from dubd.errors import DubdError
+from dubd.models import store
 
 # Nothing is fetched while a model is loaded, whatever a library thinks it lacks.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -203,4 +204,4 @@ def _catalogue(path: Path) -> dict[str, Voice]:
 
 
 def _wrong(path: Path, reason: str) -> DubdError:
-    return DubdError(reason, file=path, stage="speak", remedy="dubd models verify; get it from its publisher")
+    return DubdError(reason, file=path, stage="speak", remedy=store.again(path))

@@ -58,6 +58,13 @@ def name(needed: Needed) -> str:
     return str(needed.path) if isinstance(needed, Own) else needed.name
 
 
+def again(path: Path) -> str:
+    """What to do where a model's file at `path` is not whole: the user's own can be had from no publisher."""
+    if path.absolute().is_relative_to(root()):
+        return "download it again (dubd models verify tells which are whole)"
+    return "copy it again from where it came from"
+
+
 def as_they_are(model: Model) -> tuple[File, ...]:
     """Its files, with the sizes of those that are here where the table has none."""
     return tuple(

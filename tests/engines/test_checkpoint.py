@@ -116,14 +116,29 @@ def test_a_script_that_would_run_a_command_is_refused_by_its_name(tmp_path: Path
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.98])
-def test_a_file_cut_short_is_told_as_such(make: Callable[[Path], Path], share: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("models", "remedy"),
+    [
+        (".", "it may be cut short: download it again (dubd models verify tells which are whole)"),
+        ("elsewhere", "it may be cut short: copy it again from where it came from"),
+    ],
+)
+def test_a_file_cut_short_is_told_as_such_and_where_to_get_it_whole(
+    make: Callable[[Path], Path],
+    share: float,
+    models: str,
+    remedy: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DUBD_MODELS", str(tmp_path / models))
     path = make(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
 
     error = refusal(path)
 
-    assert "not a whole PyTorch checkpoint" in error.reason and "download it again" in error.remedy
+    assert (error.reason, error.remedy) == ("not a whole PyTorch checkpoint", remedy)
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,11 @@ def test_a_checkpoint_that_would_run_code_is_refused_before_it_does(
     [
         ("model.pth", b"PK\x03\x04 cut short", "not a whole PyTorch checkpoint"),
         ("config.json", b'{"model": "vits"}', "the configuration of 'vits', not of xtts"),
-        ("config.json", b"[]", "config.json: speak: not XTTS's configuration: it has another form; dubd models verify"),
+        (
+            "config.json",
+            b"[]",
+            "XTTS's configuration: it has another form; copy it again from where it came from",
+        ),
         ("config.json", b"{", "config.json: speak: not XTTS's configuration: Expecting"),
         ("vocab.json", b"{}", "vocabulary"),
         ("vocab.json", None, "no vocab.json there"),
