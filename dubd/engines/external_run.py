@@ -19,6 +19,13 @@ LINES: Final = 50  # of what it said last that are kept
 _KEEPER: Final = Path(__file__).with_name("external_keep.py")
 _TICK: Final = 1.0  # seconds between two words to whoever waits
 _TAIL: Final = 1 << 16  # bytes of the log that are looked at
+# Escape sequences (ECMA-48): titles and links up to their end, colours and moves of the cursor, and the short ones.
+_SEQUENCE: Final = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]"
+)
+# Other control characters, ends of lines and paragraphs, and marks that turn the direction of writing.
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # Of our own interpreter: they would put our libraries before those of the other one.
 _OURS: Final = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "VIRTUAL_ENV", "GLIBC_TUNABLES")
 
@@ -112,12 +119,17 @@ def _reason(answer: str | None, seconds: float) -> str:
 
 
 def last_lines(log: Path) -> tuple[str, ...]:
-    """The last lines with something on them; each state of a progress bar is a line."""
+    """The last lines with something on them, as plain text; each state of a progress bar is a line."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         text = file.read().decode("utf-8", "replace")
-    lines = [line.strip() for line in re.split(r"[\r\n]+", text)]
+    lines = [_plain(line).strip() for line in re.split(r"[\r\n]+", text)]
     return tuple(line for line in lines if line)[-LINES:]
+
+
+def _plain(line: str) -> str:
+    """Without colours and the like, and without what else drives a terminal or hides text in a page."""
+    return _UNSEEN.sub("", _SEQUENCE.sub("", line).replace("\t", " "))
 
 
 @contextmanager

@@ -70,6 +70,7 @@ def test_a_few_frames_too_few_or_too_many_are_repaired(
             "crash",
             "ended with exit code 1: UnboundLocalError: local variable 'mask_sharp' referenced before assignment",
         ),
+        ("colours", "ended with exit code 1: RuntimeError: no mouth <b>"),
         ("killed", "was killed by signal 9: [Step 0] looking for faces"),
     ],
 )
@@ -89,7 +90,7 @@ def test_what_is_of_no_use_is_told_and_done_by_the_fallback(
 
     assert facts["why"] == [why] and facts["fallback"] == facts["pieces"] == 1
     assert facts["mode"] == patched(tmp_path / "out").mode == "warp" and facts["changed"] > 0.8 * FRAMES
-    assert why in caplog.text and not list((repo / "temp").iterdir())
+    assert why in caplog.text and caplog.text.replace("\n", "").isprintable() and not list((repo / "temp").iterdir())
 
 
 def test_a_program_that_was_killed_once_is_run_again_and_does_it_all(

@@ -1,7 +1,7 @@
 """What stands in for a lip-sync model: finds the face in every frame and paints a mouth that opens with the sound.
 
 Run as a process, as the real programs are, with their habits and faults. STAND_IN names what goes wrong in this run:
-nothing, short, shorter, long, size, fps, hang, same, text, crash, killed, child.
+nothing, short, shorter, long, size, fps, hang, same, text, crash, colours, killed, child.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ def faces(face: Path, cache: Path | None, anew: bool) -> tuple[list[np.ndarray],
 def dub(face: Path, audio: Path, out: Path, *, cache: Path | None = None, anew: bool = True) -> None:
     """Write `out` as the models do: MPEG-4 by OpenCV, then H.264 by an ffmpeg whose exit code nobody looks at."""
     print("[Step 0] looking for faces")
+    if FAULT == "colours":
+        print(
+            "\x1b]0;lips\x07\x1b[2K\x1b[1;31mRuntimeError:\x1b[0m no\tmouth\u202e \x9b1m\x08\x1b(B<b>\x1b[0m\n\x1b[?25h"
+        )
+        sys.exit(1)
     if FAULT == "hang":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         time.sleep(600)
