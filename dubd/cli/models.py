@@ -46,7 +46,7 @@ def _row(model: Model) -> dict[str, Any]:
 
     lacking, files = store.lacking(model), store.as_they_are(model)
     folder = store.place(model)
-    some = len(lacking) < len(model.files) or any((folder / f"{file.path}.part").exists() for file in lacking)
+    some = len(lacking) < len(model.files) or any(store.begun(folder / file.path) for file in lacking)
     state = "here" if not lacking else "partial" if some else "absent"
     return {
         "name": model.name,
@@ -114,6 +114,7 @@ def pull(
     from dubd.cli.loading import loading
     from dubd.models import store
     from dubd.models.pull import pull as bring
+    from dubd.schedule.stopping import stopping
 
     folders = Folders.find()
     rules = _rules(what or [], folders)
@@ -129,11 +130,15 @@ def pull(
             say(f"nothing to load: {f'{names} in {store.root()}' if names else none}", "green")
         _leave(faults)
         return
-    with loading() as shown:
+    with stopping(_interrupt), loading() as shown:
         for fault in bring(absent, shown):
             shown.fault(fault)
             faults.append(fault)
     _leave(faults)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt  # by either signal, so that what is left is in order
 
 
 def _leave(faults: Sequence[DubdError]) -> None:

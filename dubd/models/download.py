@@ -38,6 +38,15 @@ class NoNetwork(DubdError):
     """The server is out of reach: what else lies there is too."""
 
 
+class Silent(DubdError):
+    """The server was asked again and again, and gave no byte: it is busy or broken, for its other files too."""
+
+    def with_others(self, host: str, count: int) -> Silent:
+        """The same, said of `count` more files that are not asked for."""
+        more = f"{count} more file{'s' if count != 1 else ''} of {host} {'are' if count != 1 else 'is'} not asked for"
+        return Silent(f"{self.reason}; {more}", file=self.file, remedy=self.remedy)
+
+
 def download(model: Model, file: File, listener: Listener, pause: Callable[[float], None] = time.sleep) -> None:
     """Bring `file` of `model` to its place in the store, unless it is there; another process that does is waited for.
 
@@ -99,7 +108,7 @@ class _Download:
             reached = reached or part.size > before
             tries = 1 if part.size > before else tries + 1
             if tries > len(PAUSES):
-                raise DubdError(
+                raise (DubdError if reached else Silent)(
                     f"{reason}; {bytes_of(part.size)} of it are here",
                     file=self.what,
                     remedy=f"dubd models pull {self.model.name} goes on from there",
@@ -184,7 +193,7 @@ class _Download:
         return DubdError(reason, file=self.what, remedy=self._by_hand())
 
     def _unreachable(self, error: http.Unreachable) -> DubdError:
-        host = self.asked.split("/")[2]
+        host = http.host(self.url)
         set_ = f"unset {http.ENDPOINT}, which names it" if self.mirror else "set HTTPS_PROXY"
         remedy = f"connect, or {set_}, then dubd models pull {self.model.name}"
         return NoNetwork(f"{host} cannot be reached: {error}", file=self.what, remedy=remedy)

@@ -50,6 +50,11 @@ def address(url: str, environ: Mapping[str, str] | None = None) -> str:
     return endpoint.rstrip("/") + url.removeprefix(HUB) if endpoint else url
 
 
+def host(url: str) -> str:
+    """Who is asked for `url`: its host, and its port where it names one."""
+    return address(url).partition("://")[2].partition("/")[0]  # of a mirror that is no address too
+
+
 def mirror(url: str, environ: Mapping[str, str] | None = None) -> str:
     """What HF_ENDPOINT holds, where it decides who is asked for `url`; else empty."""
     env = os.environ if environ is None else environ

@@ -58,6 +58,14 @@ def name(needed: Needed) -> str:
     return str(needed.path) if isinstance(needed, Own) else needed.name
 
 
+def begun(path: Path) -> int:
+    """Bytes of the file at `path` that came before its download was stopped; an empty beginning is none."""
+    try:
+        return path.with_name(f"{path.name}.part").stat().st_size
+    except OSError:
+        return 0
+
+
 def again(path: Path) -> str:
     """What to do where a model's file at `path` is not whole: the user's own can be had from no publisher."""
     if path.absolute().is_relative_to(root()):

@@ -40,7 +40,7 @@ def verify(models: Iterable[Needed]) -> Iterator[Checked]:
             path = store.place(model) / file.path
             anew = f"rm {path} && dubd models pull {model.name}"
             if not path.exists():
-                state: State = "partial" if path.with_name(f"{path.name}.part").exists() else "absent"
+                state: State = "partial" if store.begun(path) else "absent"
                 yield Checked(model.name, file.path, state, "is not here", f"dubd models pull {model.name}")
             elif not store.here(path, file):
                 size = path.stat().st_size

@@ -44,6 +44,15 @@ def test_a_size_that_is_not_known_is_said_to_be_so_and_filled_in_once_the_file_i
     assert "5.0 MiB" in row and "not here" not in row
 
 
+def test_an_empty_beginning_is_no_part_of_a_model(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = store / "voice" / "none" / "w.bin.part"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    assert "not here" in table(capsys)["voice/none"]
+    part.write_bytes(b"go")
+    assert "partly here" in table(capsys)["voice/none"]
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [

@@ -19,7 +19,7 @@ from dubd.models import http, store, sums
 from dubd.models.download import PAUSES, Listener, NoNetwork, download
 from dubd.models.model import HUB, File, Model, from_hub
 from dubd.models.pull import pull
-from tests.models.shelf import Shelf
+from tests.models.shelf import Shelf, served
 
 WEIGHTS = random.Random(1).randbytes(3_000_000)
 SUM = hashlib.sha256(WEIGHTS).hexdigest()
@@ -220,6 +220,34 @@ class TestRefusals:
             "connect, or set HTTPS_PROXY, then dubd models pull tiny"
         )
         assert names(models) == []
+
+    def test_a_server_that_gives_no_byte_is_given_up_for_its_other_files_in_one_line(
+        self, model: Model, shelf: Shelf, models: Path, ear: Ear
+    ) -> None:
+        tries = 1 + len(PAUSES)
+        shelf.refusals["/a"] = [503] * tries
+        with served() as other:
+            other.files["/e"] = b"else"
+            files = [File(name, f"{shelf.url}/{name}") for name in ("a", "b", "c")]
+            files.append(File("e", f"{other.url}/e"))
+            (fault,) = pull([Model("busy", tuple(files), "MIT", "http://home"), model], ear, lambda _: None)
+        assert str(fault) == (
+            "busy/a: 503 Service Unavailable; 0 B of it are here; "
+            f"3 more files of {shelf.url.removeprefix('http://')} are not asked for; "
+            "dubd models pull busy goes on from there"
+        )
+        assert [path for path, _ in shelf.asked] == ["/a"] * tries
+        assert names(models) == [".e.sha256", "e"]
+
+    def test_a_server_that_cuts_one_file_short_is_asked_for_the_others(
+        self, model: Model, shelf: Shelf, ear: Ear
+    ) -> None:
+        shelf.files["/a"] = WEIGHTS
+        shelf.cuts["/a"] = [1000, *[0] * len(PAUSES)]
+        cut = Model("cut", (File("a", f"{shelf.url}/a"),), "MIT", "http://home")
+        (fault,) = pull([cut, model], ear, lambda _: None)
+        assert fault.file == "cut/a"
+        assert store.lacking(model) == ()
 
     def test_a_file_without_a_link_is_told_with_where_to_get_it_and_the_others_come(
         self, model: Model, ear: Ear

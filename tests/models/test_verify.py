@@ -29,6 +29,8 @@ def put(models: Path, a: bytes, b: bytes) -> Path:
 def test_what_is_not_here_is_absent_or_partial(models: Path) -> None:
     assert states(MODEL) == ["absent", "absent"]
     (models / "m").mkdir(parents=True)
+    (models / "m" / "a.part").touch()  # of a pull that was killed before the first byte
+    assert states(MODEL) == ["absent", "absent"]
     (models / "m" / "a.part").write_bytes(b"go")
     assert states(MODEL) == ["partial", "absent"]
 

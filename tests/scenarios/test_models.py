@@ -96,6 +96,15 @@ class TestPull:
         assert "732.4 KiB of it are here already" in done.stdout
         assert shelf.ranges_of("/w.bin") == [None, "bytes=750000-"]
 
+    def test_terminated_before_the_first_byte_it_leaves_nothing(self, home: Home, shelf: Shelf) -> None:
+        shelf.refusals["/w.bin"] = [503] * 9
+        process = home.start("models", "pull")
+        while not shelf.asked:
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(30) == 130
+        assert not [path for path in (home.root / "models").rglob("*") if path.is_file()]
+
     def test_two_at_once_load_it_once(self, home: Home, shelf: Shelf) -> None:
         gate = shelf.gates["/w.bin"] = threading.Event()
         both = [Daemon(home.start("models", "pull"))]
