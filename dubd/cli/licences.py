@@ -46,7 +46,7 @@ def terms(rule: Rule) -> list[dict[str, Any]]:
     """A row for each engine that a video of the rule goes through, and for each model that it loads."""
     from dubd.engines import registry
     from dubd.graph.needed import active, needed
-    from dubd.models.licences import commercial
+    from dubd.models.licences import commercial, of_code
     from dubd.models.model import Own
 
     rows: list[dict[str, Any]] = []
@@ -56,8 +56,11 @@ def terms(rule: Rule) -> list[dict[str, Any]]:
 
     for stage, chosen in active(rule):
         engine = registry.find(stage, chosen.engine)
-        row(stage, "engine", chosen.engine, engine.licence, commercial(engine.licence, engine.commercial))
-        for model in needed(stage, chosen):
+        models = needed(stage, chosen)
+        own = engine.published and models and all(isinstance(model, Own) for model in models)
+        licence = of_code(engine.licence) if own else engine.licence  # of the published weights none is loaded
+        row(stage, "engine", chosen.engine, licence, commercial(licence, engine.commercial))
+        for model in models:
             if isinstance(model, Own):
                 row(stage, "model", str(model.path), "your own file: its terms are yours to know", None)
             else:

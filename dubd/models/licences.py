@@ -31,6 +31,7 @@ COMMERCIAL = {
 
 _PARTS = re.compile(r"\s*(?:[,;]|\bAND\b|\band\b)\s*")
 _OF = re.compile(r"^(?:code|model|models|weights|data)\s*:?\s+")
+_WEIGHTS = re.compile(r"\s*[,;]\s*(?:models?|weights)\b")
 _REMARK = re.compile(r"\s*\([^)]*\)")
 
 
@@ -46,6 +47,14 @@ def commercial(licence: str, said: bool | None = None) -> bool | None:
         return False
     parts = [_OF.sub("", part) for part in _PARTS.split(_REMARK.sub("", licence).strip())]
     return together(COMMERCIAL.get(part) for part in parts)
+
+
+def of_code(licence: str) -> str:
+    """An engine's licence without what it says of the published weights, for where others are loaded.
+
+    Of "code MPL-2.0; model CPML-1.0: non-commercial" it is "code MPL-2.0"; "MIT (code and models)" stays as it is.
+    """
+    return _WEIGHTS.split(licence)[0]
 
 
 def together(answers: Iterable[bool | None]) -> bool | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dubd.cli.licences import terms
+from dubd.cli.licences import licences, terms
 from dubd.graph import needed, rules
 from dubd.models.licences import commercial, together
 
@@ -46,6 +46,29 @@ def test_the_whole_is_as_free_as_its_least_free_part() -> None:
 def test_the_licence_of_every_published_model_is_known() -> None:
     for _, _, _, model in needed.published():
         assert commercial(model.licence, model.commercial) is not None, model.licence
+
+
+OWN = {"transcribe": "whisper", "translate": "nllb", "speak": "xtts", "lipsync": "wav2lip", "restore": "codeformer"}
+
+
+def test_of_weights_of_ones_own_the_terms_are_not_known_and_those_of_the_published_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = "".join(f"  {stage}: {{engine: {engine}, model: /mine/{engine}}}\n" for stage, engine in OWN.items())
+    path = tmp_path / "own.yaml"
+    path.write_text(f"languages: {{source: en, target: es}}\nstages:\n{stages}")
+    rows = terms(rules.load(path, ready=False))
+    assert {row["name"]: row["commercial"] for row in rows if row["kind"] == "engine"} == dict.fromkeys(
+        ("dlib", *OWN.values()), True
+    )
+    mine = [f"/mine/{engine}" for engine in OWN.values()]
+    assert {row["name"]: row["commercial"] for row in rows if row["kind"] == "model"} == dict.fromkeys(mine)
+    licences(str(path))
+    whole = capsys.readouterr().out.splitlines()[-1]
+    assert whole == f"own as a whole: commercial use: not known ({', '.join(mine)}), as far as the licences say"
+    path.write_text(path.read_text().replace("nllb, model: /mine/nllb", "nllb"))
+    mixed = {row["name"]: row["commercial"] for row in terms(rules.load(path, ready=False))}
+    assert (mixed["nllb"], mixed["nllb/nllb-200-distilled-600M"], mixed["xtts"]) == (False, False, True)
 
 
 def test_the_default_rule_may_be_used_commercially() -> None:
