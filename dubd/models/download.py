@@ -78,7 +78,7 @@ class _Download:
         assert file.url
         self.model, self.file, self.listener, self.pause = model, file, listener, pause
         self.url = file.url
-        self.asked, self.mirror = http.address(file.url), http.mirror(file.url)
+        self.asked, self.mirror = http.shown(http.address(file.url)), http.shown(http.mirror(file.url))
         self.target = store.place(model) / file.path
         self.what = f"{model.name}/{file.path}"
 
@@ -193,7 +193,7 @@ class _Download:
         return DubdError(reason, file=self.what, remedy=self._by_hand())
 
     def _unreachable(self, error: http.Unreachable) -> DubdError:
-        host = http.host(self.url)
+        host = self.asked.partition("://")[2].partition("/")[0]
         set_ = f"unset {http.ENDPOINT}, which names it" if self.mirror else "set HTTPS_PROXY"
         remedy = f"connect, or {set_}, then dubd models pull {self.model.name}"
         return NoNetwork(f"{host} cannot be reached: {error}", file=self.what, remedy=remedy)

@@ -55,6 +55,11 @@ def host(url: str) -> str:
     return address(url).partition("://")[2].partition("/")[0]  # of a mirror that is no address too
 
 
+def shown(text: str) -> str:
+    """An address without the name and the password that somebody wrote into it."""
+    return re.sub(r"(?<=//)[^/]*@", "…@", text)
+
+
 def mirror(url: str, environ: Mapping[str, str] | None = None) -> str:
     """What HF_ENDPOINT holds, where it decides who is asked for `url`; else empty."""
     env = os.environ if environ is None else environ
@@ -106,7 +111,7 @@ def ask(url: str, start: int = 0, validator: str | None = None) -> Answer:
     """
     where = address(url)
     if not where.startswith(("https://", "http://")):
-        raise Refused(NO_ADDRESS, f"{where} is no web address")
+        raise Refused(NO_ADDRESS, f"{shown(where)} is no web address")
     headers = {"User-Agent": f"dubd/{__version__}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -132,7 +137,7 @@ def ask(url: str, start: int = 0, validator: str | None = None) -> Answer:
             raise Cut(_words(cause)) from error
         raise Unreachable(_words(cause)) from error
     except (ValueError, http.client.InvalidURL) as error:
-        raise Refused(NO_ADDRESS, f"{where} is no web address: {error}") from error
+        raise Refused(NO_ADDRESS, f"{shown(where)} is no web address: {shown(str(error))}") from error
     except (OSError, http.client.HTTPException) as error:
         raise Cut(_words(error)) from error
     return Answer(response, response.status, response.headers, follow.linked, hub)

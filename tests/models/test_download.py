@@ -406,5 +406,11 @@ class TestMirror:
             "connect, or unset HF_ENDPOINT, which names it, then dubd models pull hub"
         )
 
+    @pytest.mark.parametrize("value", ["https://ann:secret@127.0.0.1:1", "nonsense//ann:secret@host", "//a:secret@"])
+    def test_no_password_that_stands_in_it_is_told(self, ear: Ear, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", value)
+        (fault,) = pull([from_hub("hub", "some/repo", "f00d", (File("a"),), "MIT")], ear)
+        assert "secret" not in f"{fault}{ear.said}"
+
     def test_the_hub_itself_is_no_mirror(self) -> None:
         assert http.mirror(f"{HUB}/a", {"HF_ENDPOINT": f"{HUB}/"}) == ""
