@@ -24,6 +24,13 @@ _KEPT = ("dubd", "watchdog")  # watchdog calls it an error that its thread was t
 _MOST = 1 << 20  # bytes of dubd.log before it is begun anew; the last one is kept as dubd.log.1
 
 
+class _File(logging.handlers.RotatingFileHandler):
+    """Costs the line where the disk is full: Python would print how it came to it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the library's name)
+        pass
+
+
 def keep_log(folder: Path) -> None:
     """Send what only a developer reads to a file in `folder`, where it is there, so that people get a line a fault.
 
@@ -33,7 +40,7 @@ def keep_log(folder: Path) -> None:
     if any(isinstance(handler, logging.FileHandler) for handler in logs[0].handlers):
         return
     if folder.is_dir() and os.access(folder, os.W_OK):
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+        handler: logging.Handler = _File(
             folder / "dubd.log", maxBytes=_MOST, backupCount=1, encoding="utf-8", delay=True
         )
         handler.setFormatter(OneLine("%(asctime)s %(name)s %(message)s"))

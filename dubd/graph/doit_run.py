@@ -168,6 +168,8 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 except InvalidTask as error:
                     build.reporter.runtime_error(str(error))
                     build.final_result = 2
+                except DubdError as error:  # of the records: the disk is full, or broken
+                    build.abandon(error)
                 code = build.complete()
                 for fault in (error for task, error in build.failed if task == GIVEN_UP):
                     sys.stderr.write(f"stop {fault}\n")

@@ -48,9 +48,10 @@ class Aliases:
         return fresh
 
     def known(self, path: Path) -> tuple[Path, Path] | None:
-        """The drop that counts and the video's folder, where the content of `path` has one under another name.
+        """The drop that counts and the video's folder, where the content of `path` has one.
 
-        The drop that counts may be gone; `path` then takes its place. None for the drop that counts itself.
+        The drop that counts may be gone; `path` then takes its place. It may be `path` itself: the folder keeps the
+        name of the first drop, and is not that which `path` would be given.
         Errors: DubdError where `path` cannot be read.
         """
         digest = content_digest(path, self._inbox)
@@ -60,7 +61,7 @@ class Aliases:
                 self._drop_of[folder] = drop_of(folder)
             drop = self._drop_of[folder]
             if drop == path:
-                return None
+                return path, folder
             if drop and found is None and digest == self._source_of(folder):
                 found = drop, folder
         return found

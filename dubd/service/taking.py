@@ -106,7 +106,7 @@ class Taking:
             return None
         try:
             known = self._aliases.known(path)
-            if known and self._aliases.counts(*known):
+            if known and known[0] != path and self._aliases.counts(*known):
                 if self._aliases.add(path, *known):
                     self._tell(News("alias", path, same=known))
                 self._failures.gone(path)
@@ -124,7 +124,7 @@ class Taking:
         self._waits.forget(path)
         self._mended(path)
         self._failures.forget(video.folder)
-        if known:
+        if known and known[0] != path:
             self._tell(News("alias", path, same=known))
         elif self._aliases.know(video.folder):
             self._tell(News("claimed", path))

@@ -46,6 +46,15 @@ def test_what_watchdog_says_of_its_own_threads_is_for_developers(
     assert capsys.readouterr().err == ""
 
 
+def test_a_full_disk_costs_a_line_of_the_log_and_prints_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dubd.log").symlink_to("/dev/full")
+    keep_log(tmp_path)
+    log.warning("GPU is lost")
+    assert capsys.readouterr().err == ""
+
+
 def test_the_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voice, "_MOST", 1000)
     keep_log(tmp_path)

@@ -10,11 +10,11 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from dubd.errors import Exit
+from dubd.errors import DubdError, Exit
 from dubd.graph import doit_run
 from dubd.graph.content import ContentChecker
 from dubd.graph.doit_run import creators
-from dubd.graph.state import owned
+from dubd.graph.state import Shards, owned
 
 from .stand import Desk
 
@@ -108,3 +108,21 @@ def test_every_other_command_goes_on_too(
     break_rule(desk)
     assert doit("list") == 0
     assert other.name in capsys.readouterr().out
+
+
+def test_records_that_cannot_be_read_any_more_are_one_line(
+    desk: Desk, doit: Doit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.claim()
+    read = Shards.get
+
+    def broken(self: Shards, task: str, key: str) -> object:
+        if key == "ignore:":  # the first thing that doit's runner asks of a task
+            raise DubdError("the state file cannot be used: disk I/O error", file=desk.folder, exit=Exit.WORKSPACE)
+        return read(self, task, key)
+
+    monkeypatch.setattr(Shards, "get", broken)
+    assert doit() == Exit.WORKSPACE
+    said = capsys.readouterr().err
+    assert f"stop {desk.folder}: the state file cannot be used: disk I/O error\n" in said
+    assert "Traceback" not in said

@@ -11,6 +11,7 @@ import pytest
 
 from dubd.errors import DubdError, Exit
 from dubd.graph import report
+from dubd.graph.video import videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
 from dubd.service.daemon import Daemon
@@ -277,6 +278,18 @@ def test_a_rule_that_is_edited_makes_again_what_it_makes_stale_without_any_signa
     again = watch.ran()
     assert {"000/speak", "001/speak", "assemble"} <= set(again)
     assert not [task for task in again if task.rpartition("/")[2] in ("plan", "extract", "transcribe", "translate")]
+
+
+def test_a_drop_that_is_renamed_stays_the_same_video_also_when_its_rule_changes_later(watch: Watch) -> None:
+    watch.idle()
+    watch.ran()
+    watch.desk.source.rename(watch.desk.source.with_name("other.mp4"))
+    watch.look()
+    assert watch.ran() == []
+    watch.desk.rule("m1")
+    watch.until(lambda: len(watch.told("built")) == 2)
+    assert "000/speak" in watch.ran()
+    assert [folder.name for folder in videos(watch.desk.folders.workspace)] == [watch.desk.folder.name]
 
 
 def test_every_fault_of_a_rule_is_told_once(watch: Watch) -> None:
