@@ -84,7 +84,8 @@ class FolderWatch(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Hidden files (state, locks, temporary outputs) and error files are the machine's own and wake nobody."""
         path = Path(os.fsdecode(event.dest_path or event.src_path))
-        hidden = any(part.startswith(".") for part in path.parts[-4:])
+        below = next((path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)), path)
+        hidden = any(part.startswith(".") for part in below.parts)  # what is above, a person has chosen
         if path.parent.name == retries.MARKS or not (hidden or path.name.endswith(error_file.SUFFIX)):
             self._wake.set()
 

@@ -42,6 +42,15 @@ def test_error_files_and_hidden_ones_wake_nobody(inbox: Path) -> None:
         assert not wake.wait(1.0)
 
 
+def test_a_hidden_folder_above_the_inbox_keeps_no_drop_from_waking(tmp_path: Path) -> None:
+    inbox = tmp_path / ".dubd" / "inbox"
+    inbox.mkdir(parents=True)
+    wake = threading.Event()
+    with FolderWatch([inbox], wake):
+        (inbox / "a.mp4").write_bytes(b"x")
+        assert wake.wait(10)
+
+
 def test_a_network_file_system_is_looked_at_often_and_that_is_told_once(inbox: Path, network: Path) -> None:
     with FolderWatch([inbox], threading.Event(), network) as watch:
         watch.check()
