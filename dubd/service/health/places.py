@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -80,7 +81,12 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         remedy = f'mount -o remount,rw "$(findmnt -nro TARGET -T {there})"'
         return Finding(name, "bad", f"{folder} lies on a read-only file system", remedy)
-    return Finding(name, "bad", f"{folder} cannot be written", f"chown -R {os.getuid()} {there}")
+    uid, quoted = os.getuid(), shlex.quote(str(folder))
+    if there != folder:  # what is above may be /, or other people's
+        return Finding(
+            name, "bad", f"{folder} cannot be made: {there} cannot be written", f"install -d -o {uid} {quoted}"
+        )
+    return Finding(name, "bad", f"{folder} cannot be written", f"chown -R {uid} {quoted}")
 
 
 def _inotify(folders: Folders) -> Iterator[Finding]:

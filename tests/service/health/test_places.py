@@ -103,6 +103,16 @@ class TestPermissions:
         folders.workspace.rmdir()
         assert [found.level for found in of(folders, "workspace")] != ["bad"]
 
+    def test_a_folder_that_cannot_be_made_leaves_the_one_above_to_its_owner(
+        self, folders: Folders, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders.inbox.rmdir()
+        above = folders.inbox.parent
+        monkeypatch.setattr(os, "access", lambda path, _: Path(path) != above)
+        (found,) = of(folders, "inbox")
+        assert (found.level, found.says) == ("bad", f"{folders.inbox} cannot be made: {above} cannot be written")
+        assert found.remedy == f"install -d -o {os.getuid()} {folders.inbox}"
+
     def test_a_file_in_the_place_of_a_folder(self, folders: Folders) -> None:
         folders.inbox.rmdir()
         folders.inbox.write_text("no folder")
