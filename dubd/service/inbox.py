@@ -110,6 +110,7 @@ class Inbox:
         walk = _Walk(str(self.root))
         self._tell_strangers(walk.strange)
         if not walk.rooted:
+            self.due = None  # nothing will be complete, however often one looks
             return []  # the share is away: what was seen there is known when it comes back
         drops = {path: walk.signature(path) for path in walk.videos}
         for path in self._seen.keys() - drops.keys():

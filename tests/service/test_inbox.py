@@ -182,3 +182,15 @@ def test_a_folder_that_is_away_forgets_nothing(inbox: Inbox) -> None:
     away.rename(inbox.root)
     assert inbox.scan(9.0) == []
     assert inbox.taken() == [path]
+
+
+def test_a_folder_that_is_away_is_not_looked_at_all_the_time_for_a_drop_that_was_not_complete(inbox: Inbox) -> None:
+    path = drop(inbox, "a.mp4")
+    inbox.scan(0.0)
+    assert inbox.due == 2.0
+    away = inbox.root.with_name("away")
+    inbox.root.rename(away)
+    inbox.scan(3.0)
+    assert inbox.due is None
+    away.rename(inbox.root)
+    assert inbox.scan(30.0) == [path]
