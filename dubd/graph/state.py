@@ -157,7 +157,10 @@ class State:
     def note(self, name: str) -> Any:
         """A remembered JSON value, or None."""
         rows = self._read("select value from note where name=?", name)
-        return json.loads(rows[0][0]) if rows else None
+        try:
+            return json.loads(rows[0][0]) if rows else None
+        except ValueError as error:
+            raise _fault(error, self.folder) from error
 
     def set_note(self, name: str, value: Any) -> None:
         """Remember a JSON value; None forgets it."""
@@ -301,7 +304,7 @@ def locked_since(folder: Path) -> float:
         return 0.0
 
 
-def _fault(error: sqlite3.Error, folder: Path) -> DubdError:
+def _fault(error: sqlite3.Error | ValueError, folder: Path) -> DubdError:
     full = "full" in str(error)
     return DubdError(
         "no space left on the disk" if full else f"the state file cannot be used: {error}",
