@@ -6,9 +6,11 @@ Served on the loopback address alone: whoever wants them elsewhere puts a proxy,
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
@@ -62,16 +64,17 @@ class Metrics:
 
     def serve(self, daemon: Daemon, port: str) -> str:
         """Begin to answer; the address. Errors: DubdError(Exit.USAGE) where the port is none, or taken."""
-        from prometheus_client import start_http_server
+        from prometheus_client import make_wsgi_app
 
         self.registry.register(_Now(daemon, self._folders))
         try:
-            server, _ = start_http_server(int(port), _LOOPBACK, self.registry)
+            server = make_server(_LOOPBACK, int(port), make_wsgi_app(self.registry), handler_class=_Handler)
         except (ValueError, OverflowError) as error:
             raise DubdError(f"no port in {port!r}", remedy="--metrics 9130, say", exit=Exit.USAGE) from error
         except OSError as error:
             reason = f"port {port} cannot be served: {error.strerror or error}"
             raise DubdError(reason, remedy="choose another one", exit=Exit.USAGE) from error
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://{_LOOPBACK}:{server.server_port}/metrics"
 
     def _hear(self, news: News) -> None:
@@ -85,6 +88,15 @@ class Metrics:
             self._videos.labels(news.kind).inc()
         elif news.kind == "refused":
             self._refused.inc()
+
+
+class _Handler(WSGIRequestHandler):
+    """One request at a time, and none for long: whoever only holds connections open takes no more of the daemon."""
+
+    timeout = 5.0  # s without a word
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody wants to read of each scrape."""
 
 
 class _Now:

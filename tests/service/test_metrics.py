@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +105,19 @@ def test_it_answers_on_the_loopback_address_alone(scraped: Scraped) -> None:
     with pytest.raises(OSError), socket.create_connection((socket.gethostbyname(socket.gethostname()), port), 2):
         if socket.gethostbyname(socket.gethostname()).startswith("127."):
             raise OSError("this machine knows no other address")
+
+
+def test_who_only_holds_connections_open_takes_one_of_the_daemons_descriptors_and_not_for_long(
+    scraped: Scraped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dubd.service.metrics._Handler.timeout", 0.2)
+    port = int(scraped.address.split(":")[2].split("/")[0])
+    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    with contextlib.ExitStack() as held:
+        silent = [held.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(4)]
+        assert scraped.read()["dubd_videos_building"] == 0
+        assert len(os.listdir("/proc/self/fd")) <= before + len(silent) + 1
+        assert threading.active_count() == threads
 
 
 @pytest.mark.parametrize("port", ["many", "99999"])
