@@ -32,6 +32,7 @@ from dubd.service.waits import Waits
 
 _NAMED = 3  # videos that the status tells by name
 _PAUSE, _PAUSE_MOST = 0.1, 2.0  # s between two looks, four times what the last one took: events come by the thousand
+_BEGINNING = 1.0  # s of one turn for new builds: thousands of them at a start must not keep systemd from hearing of it
 DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
 
 
@@ -83,7 +84,10 @@ class Daemon:
         self._taking = Taking(
             folders, self.settle, self._failures, self._waits, tell, lambda: self._room.admits(folders.workspace)
         )
-        self._known: dict[Path, Signature] = {}  # a video as its last build left it
+        self._known: dict[
+            Path, int
+        ] = {}  # a video as its last build left it; a hash, for a signature has 300 bytes a file
+        self._behind = False  # videos are left for the next turn
         self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
         self._done: set[Path] = set()  # told to be built or up to date
@@ -100,7 +104,14 @@ class Daemon:
     @property
     def idle(self) -> bool:
         """Every drop is taken and every video is built, as far as it can be."""
-        busy = self._building or self._taking.pending or self._moving or self._failures.soon or self._wake.is_set()
+        busy = (
+            self._building
+            or self._behind
+            or self._taking.pending
+            or self._moving
+            or self._failures.soon
+            or self._wake.is_set()
+        )
         return self._looked is not None and not busy
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -164,7 +175,7 @@ class Daemon:
 
     def _next(self) -> float:
         """When to look again, if nothing is heard until then."""
-        if self._looked is None or self._taking.busy:
+        if self._looked is None or self._taking.busy or self._behind:
             return -math.inf
         soonest = self._looked + min(max(_PAUSE, 4 * self._took), _PAUSE_MOST)
         if self._wake.is_set():
@@ -218,20 +229,27 @@ class Daemon:
             self._moving.pop(path, None)  # a removed folder never comes to rest
             self._done.discard(path)
             self._failures.gone(path)
+        spent = 0.0
+        self._behind = False
         for folder in folders:
             if folder in self._building or self._failures.waits(folder) or self.stopping:
                 continue
             current = of_video(folder)
             known = self._known.get(folder)
-            if known == current:
+            if known == hash(current):
                 self._moving.pop(folder, None)
             elif known is not None and self._unsettled(folder, current, now):
                 continue  # a hand edit is being saved
             else:
                 self._moving.pop(folder, None)
+                if spent > _BEGINNING:
+                    self._behind = True
+                    break
                 if known is not None:  # a hand changed something: whoever did it wants to hear
                     self._failures.forget(folder)
+                began = time.monotonic()
                 self._begin(folder, current)
+                spent += time.monotonic() - began
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
         was, since = self._moving.get(folder, (None, now))
@@ -249,7 +267,7 @@ class Daemon:
             if fault.exit == Exit.BUSY:
                 self._failures.later(folder, BUSY, soon=True)
                 return
-            self._known[folder] = current
+            self._known[folder] = hash(current)
             if fault.exit == Exit.WORKSPACE:
                 self._failures.later(folder, DISK)
             self._beside(folder, fault.each())
@@ -299,7 +317,7 @@ class Daemon:
         except Exception as error:
             failed.append(("report", fault_of(error, folder)))
             stale = False
-        self._known[folder] = building.before if stale else after
+        self._known[folder] = hash(building.before if stale else after)
         self._waits.keep(folder, build.waiting)
         if failed or build.waiting:
             self._done.discard(folder)

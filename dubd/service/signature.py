@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
-from dubd.graph.needed import of_rule, own_paths
+from dubd.engines import registry
+from dubd.graph import content
+from dubd.graph.needed import active, of_rule, own_paths
 from dubd.graph.promote import beside_name, edited
+from dubd.graph.rules import load
 from dubd.graph.state import State
-from dubd.graph.video import Video
+from dubd.graph.video import RULE, Video
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -47,6 +51,8 @@ def of_video(folder: Path) -> Signature:
 
 def _outside(folder: Path) -> Iterator[tuple[str, int, int, int]]:
     try:
+        if not _points_outside(folder / RULE, content.stamp(str(folder / RULE))):
+            return
         rule = Video.open(folder).rule
         paths = own_paths(model for models in of_rule(rule).values() for model in models)
     except Exception:  # whatever is wrong with the rule, its build says it
@@ -57,6 +63,15 @@ def _outside(folder: Path) -> Iterator[tuple[str, int, int, int]]:
         with suppress(OSError):  # it is not there now: that is its signature
             stat = path.stat()
             yield str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=1 << 16)  # of 300 bytes each; a rule that was read is read again once its file is another
+def _points_outside(path: Path, _stamp: tuple[int, int, int] | None) -> bool:
+    """Whether a rule may name files outside of its video's folder, as few do. Errors: DubdError."""
+    rule = load(path, ready=False)
+    engines = [registry.find(stage, chosen.engine) for stage, chosen in active(rule)]
+    mine = own_paths(model for models in of_rule(rule).values() for model in models)
+    return bool(rule.stages.translate.glossary or mine or any(engine.operator_params for engine in engines))
 
 
 def by_hand(folder: Path, before: Signature, after: Signature) -> bool:

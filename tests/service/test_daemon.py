@@ -11,6 +11,7 @@ import pytest
 
 from dubd.errors import DubdError, Exit
 from dubd.graph import report
+from dubd.graph import video as video_module
 from dubd.graph.video import videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
@@ -28,6 +29,10 @@ class Watch:
         self.desk = Desk(root)
         self.news: list[News] = []
         self.clock = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Another daemon, with nothing in its memory."""
         self.daemon = Daemon(self.desk.folders, self.desk.stand, self.news.append, settle=1.0, now=lambda: self.clock)
 
     def until(self, reached: Callable[[], bool]) -> None:
@@ -180,6 +185,33 @@ class TestAgain:
         shutil.rmtree(watch.desk.folder)
         watch.idle()
         assert not watch.daemon._known
+
+
+class TestManyVideos:
+    def test_a_start_has_a_turn_for_a_few_so_that_the_loop_is_heard_of(
+        self, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("b.mp4", "c.mp4"):
+            watch.drop(name)
+        watch.idle()
+        monkeypatch.setattr("dubd.service.daemon._BEGINNING", 0.0)
+        watch.news.clear()
+        watch.start()
+        for number in range(3):
+            assert not watch.daemon.idle
+            watch.daemon.step(0.01)
+            assert len(watch.told("current")) == number + 1
+        watch.idle()
+
+    def test_a_look_at_a_finished_one_reads_no_rule(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        watch.idle()
+        read: list[Path] = []
+        monkeypatch.setattr("dubd.graph.video.rules.load", lambda path, **_: read.append(path))
+        monkeypatch.setattr("dubd.service.signature.load", lambda path, **_: read.append(path))
+        video_module._loaded.cache_clear()
+        watch.look()
+        assert read == []
+        assert len(watch.told("built")) == 1
 
 
 class TestOneVideosFault:
