@@ -55,3 +55,19 @@ def test_where_no_systemd_runs_it_says_what_to_do_and_installs_nothing() -> None
         "install-service: no systemd runs here: run dubd watch by hand, or under what starts services here\n"
     )
     assert [place.exists() for place in places] == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gets so far")
+def test_a_checkout_that_the_service_could_not_see_is_refused_even_behind_a_link(tmp_path: Path) -> None:
+    if not str(tmp_path.resolve()).startswith(("/tmp/", "/var/tmp/", "/home/", "/root/")):
+        pytest.skip("temporary files lie where the service sees them")
+    script = tmp_path / "script" / "install-service"
+    script.parent.mkdir()
+    script.write_text((ROOT / "script" / "install-service").read_text().replace("-d /run/systemd/system", "-d /"))
+    done = subprocess.run(
+        ["bash", script], env={**os.environ, "DESTDIR": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"install-service: the service sees nothing of {tmp_path.resolve()}: move the checkout to /opt/dubd\n"
+    )
