@@ -69,11 +69,7 @@ class Aliases:
     def counts(self, drop: Path, folder: Path) -> bool:
         """Whether a drop is still in the inbox with the content of its video."""
         if drop not in self._counts:
-            try:
-                there = drop.is_relative_to(self._inbox) and content_digest(drop, self._inbox)[:8] == _key(folder)
-            except DubdError:
-                there = False
-            self._counts[drop] = there
+            self._counts[drop] = holds(drop, folder, self._inbox)
         return self._counts[drop]
 
     def add(self, path: Path, drop: Path, folder: Path) -> bool:
@@ -116,6 +112,14 @@ class Aliases:
 
 def _key(folder: Path) -> str:
     return folder.name.rpartition("-")[2]
+
+
+def holds(drop: Path, folder: Path, inbox: Path) -> bool:
+    """Whether a drop is in the inbox with the content of a video."""
+    try:
+        return drop.is_relative_to(inbox) and content_digest(drop, inbox)[:8] == _key(folder)
+    except DubdError:
+        return False
 
 
 def of(folder: Path) -> list[str]:

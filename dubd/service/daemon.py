@@ -19,7 +19,7 @@ from dubd.schedule.executor import Executor
 from dubd.schedule.room import Room
 from dubd.schedule.scheduler import Scheduler
 from dubd.service import retries
-from dubd.service.aliases import drop_of
+from dubd.service.aliases import drop_of, holds
 from dubd.service.failures import Failures
 from dubd.service.fault import fault_of
 from dubd.service.folder_watch import FolderWatch
@@ -354,5 +354,6 @@ class Daemon:
         self._tell(News("failed", folder, error=errors[0], failed=tuple(errors), seconds=seconds))
 
     def _beside(self, folder: Path, errors: Sequence[DubdError]) -> None:
-        if drop := drop_of(folder):
+        drop = drop_of(folder)
+        if drop and holds(drop, folder, self.folders.inbox):  # else what has that name now is another video's
             self._failures.beside(drop, errors, folder.name)

@@ -15,6 +15,7 @@ from dubd.graph import video as video_module
 from dubd.graph.video import videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
+from dubd.service import retries
 from dubd.service.daemon import Daemon
 from dubd.service.news import News
 from dubd.service.standing import standing
@@ -185,6 +186,24 @@ class TestAgain:
         shutil.rmtree(watch.desk.folder)
         watch.idle()
         assert not watch.daemon._known
+
+
+class TestBeside:
+    def test_a_failure_of_an_old_film_says_nothing_beside_the_new_one_of_its_name(self, watch: Watch) -> None:
+        watch.desk.claim()
+        old, source = watch.desk.folder, watch.desk.source
+        note = source.with_name("talk.mp4.error.txt")
+        watch.fail("001/speak")
+        watch.idle()
+        assert note.exists()
+        source.unlink()
+        source.write_text("another film", encoding="utf-8")
+        watch.look()
+        assert not note.exists()
+        retries.ask(watch.desk.folders.workspace, old)
+        watch.look()
+        assert [news.path for news in watch.told("failed")] == [old, old]
+        assert not note.exists()
 
 
 class TestManyVideos:
