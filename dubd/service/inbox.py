@@ -131,6 +131,15 @@ class Inbox:
                 self.due = due if self.due is None else min(due, self.due)
         return list(map(Path, sorted(ready, key=lambda path: (drops[path][0][2], path))))
 
+    def still(self, path: Path) -> bool:
+        """Whether a drop is as it was reported and nobody writes it; true where it cannot be read."""
+        try:
+            stat = os.lstat(path)
+            seen = self._seen[str(path)].signature[0]
+            return seen == (stat.st_ino, stat.st_size, stat.st_mtime_ns) and not being_written(path)
+        except (OSError, KeyError):
+            return True
+
     def again(self, path: Path) -> None:
         """Report a drop once more, though its bytes are the same: its rule may have changed, or it had to wait."""
         self._strange.pop(str(path), None)

@@ -77,7 +77,9 @@ class Taking:
         while self._ready and time.monotonic() < end:
             path = next(iter(self._ready))
             del self._ready[path]
-            if folder := self._take(path):
+            if not self.inbox.still(path):  # it waited for its turn, and is written anew
+                self.inbox.again(path)
+            elif folder := self._take(path):
                 claimed.append(folder)
         self._aliases.save()
         return claimed

@@ -12,6 +12,7 @@ import pytest
 from dubd.errors import DubdError, Exit
 from dubd.graph import report
 from dubd.graph import video as video_module
+from dubd.graph.video import Video
 from dubd.graph.video import videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
@@ -204,6 +205,26 @@ class TestBeside:
         watch.look()
         assert [news.path for news in watch.told("failed")] == [old, old]
         assert not note.exists()
+
+
+class TestManyDrops:
+    def test_one_that_is_written_anew_while_it_waits_for_its_turn_is_taken_when_it_is_whole(
+        self, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch.drop("last.mp4")
+        monkeypatch.setattr("dubd.service.taking._TURN", 0.05)
+        claim = Video.claim
+        monkeypatch.setattr(Video, "claim", lambda *given, **named: (time.sleep(0.1), claim(*given, **named))[1])
+        watch.until(lambda: bool(watch.told("claimed")))
+        with (watch.desk.folders.inbox / "last.mp4").open("r+", encoding="utf-8") as writer:
+            writer.write("half")
+            writer.flush()
+            for _ in range(5):
+                watch.daemon.step(0.01)
+                watch.clock += 1.0
+            assert [news.path.name for news in watch.told("claimed")] == ["talk.mp4"]
+        watch.idle()
+        assert [news.path.name for news in watch.told("claimed")] == ["talk.mp4", "last.mp4"]
 
 
 class TestManyVideos:
