@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
 from dubd.graph.promote import sweep
 from dubd.graph.settled import clean, untouched
@@ -35,7 +35,7 @@ class Cleaned:
 def cleaned(folder: Path, keep: Keep, older: float, inbox: Path, *, dry: bool = False) -> Cleaned:
     """Clean one video that was finished at least `older` seconds ago; `dry` only says what would be freed.
 
-    `final` keeps the dub, its subtitles and report, every JSON artifact, hand edits and the source. Errors: OSError.
+    `final` keeps the dub, its subtitles and report, every JSON artifact, hand edits and the source.
     """
     try:
         with owned(folder):
@@ -60,6 +60,8 @@ def cleaned(folder: Path, keep: Keep, older: float, inbox: Path, *, dry: bool = 
             return freed
     except DubdError as error:
         return Cleaned(folder.name, left=error.reason)
+    except OSError as error:  # those that come after it are cleaned all the same
+        return Cleaned(folder.name, left=disk_fault(error).reason)
 
 
 def _refusal(folder: Path, state: State, keep: Keep, older: float, inbox: Path) -> str:
