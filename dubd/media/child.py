@@ -16,6 +16,7 @@ from dubd.media import untrusted
 from dubd.media.killed import require_alive
 
 _LAST_LINES: Final = 40
+_LONGEST_LINE: Final = 1 << 16  # bytes
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 _UNWRITTEN: Final = ("Error writing trailer", "Error closing file")  # with either, ffmpeg 5.1 still exits with 0
 _OUR_OWN_EXIT: Final = re.compile(r"Conversion failed!|Error while (filtering|processing)|Exiting")
@@ -70,7 +71,7 @@ class Child:
 
     def _read_errors(self) -> None:
         assert self._process.stderr
-        for line in self._process.stderr:
+        while line := self._process.stderr.readline(_LONGEST_LINE):  # what does not end in time comes in pieces
             self._last.append(line.decode("utf-8", "replace").rstrip())
 
     def _give_up(self) -> None:

@@ -68,3 +68,10 @@ def test_what_a_day_holds_is_enough_and_more_is_refused(path: Path) -> None:
         untrusted.require_length(float("nan"), path, Exit.INPUT)
     with pytest.raises(DubdError, match="frames"):
         untrusted.require_frames(86_400 * 120 + 1, path)
+
+
+def test_a_program_that_writes_one_line_without_end_takes_no_memory_for_it() -> None:
+    script = "import sys\nfor _ in range(64): sys.stderr.write('x' * (1 << 20))\nsys.exit(1)"
+    with Child([sys.executable, "-c", script], stage=None, file="film") as child, pytest.raises(DubdError) as told:
+        child.finish()
+    assert len(told.value.reason) <= 1 << 16
