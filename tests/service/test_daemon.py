@@ -12,8 +12,7 @@ import pytest
 from dubd.errors import DubdError, Exit
 from dubd.graph import report
 from dubd.graph import video as video_module
-from dubd.graph.video import Video
-from dubd.graph.video import videos
+from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
 from dubd.service import retries
