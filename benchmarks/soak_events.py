@@ -90,8 +90,8 @@ class Events:
         """The video that a drop is, or should become: that of its content, which keeps the first drop's name."""
         key = content_key(self.drops[path])
         made = sorted(folder.name for folder in self.home.workspace.glob(f"*-{key}"))
-        if len(made) > 1:
-            self.wrong.append(f"one content, several videos: {', '.join(made)}")
+        if len(made) > 1 and (fault := f"one content, several videos: {', '.join(made)}") not in self.wrong:
+            self.wrong.append(fault)
         return made[0] if made else f"{slug(path.stem)}-{key}"
 
     # Drops.
