@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dubd.cli.where import Address, Executor, Storage
 from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
     from dubd.cli.board import Board
+    from dubd.cluster.choice import Choice
     from dubd.folders import Folders
     from dubd.graph.build import Event
     from dubd.graph.video import Video
     from dubd.graph.video_build import VideoBuild
+    from dubd.schedule.executor import Executor as AnyExecutor
 
 
 def run(
@@ -32,6 +35,9 @@ def run(
         bool, typer.Option("--json", help="One JSON object a line: task, state, seconds, why, ...")
     ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="CPU slots; all by default.")] = None,
+    executor: Executor = None,
+    address: Address = None,
+    storage: Storage = None,
 ) -> None:
     """Dub videos now: only what is stale is computed, and what is finished stays whatever happens.
 
@@ -41,26 +47,34 @@ def run(
     """
     from dubd.cli.board import board
     from dubd.cli.voice import voiced
+    from dubd.cluster.choice import Choice
     from dubd.folders import Folders
     from dubd.service.local import require_local
 
     folders = Folders.find()
     require_local(folders.workspace)
     with board(json=json) as shown, voiced(shown):
-        _Run(folders, shown, jobs).all(videos, rule, clip)
+        _Run(folders, shown, jobs, Choice.of(executor, address, storage)).all(videos, rule, clip)
 
 
 class _Run:
     """One `dubd run`: `exit` is the code of the first fault that is shown, whichever video it is of."""
 
-    def __init__(self, folders: Folders, board: Board, jobs: int | None) -> None:
-        self.folders, self.board, self.jobs = folders, board, jobs
+    def __init__(self, folders: Folders, board: Board, jobs: int | None, choice: Choice) -> None:
+        self.folders, self.board, self.jobs, self.choice = folders, board, jobs, choice
         self.exit = Exit.OK
         self.stopped = False
+        self._executor: AnyExecutor | None = None  # one that was opened before the videos were claimed
         self._told: set[tuple[Path, str]] = set()  # failures that the board has shown
 
     def all(self, texts: list[str], rule: str | None, clip: str | None) -> None:
         """Claim, build and close every video; one that fails keeps none of the others back."""
+        with ExitStack() as held:
+            if self.choice.far:  # before any rule is read: what it can have depends on the GPUs of the cluster
+                self._executor = held.enter_context(self.choice.open(self._logs(), self.jobs))
+            self._all(texts, rule, clip)
+
+    def _all(self, texts: list[str], rule: str | None, clip: str | None) -> None:
         claimed: list[Video] = []
         for text in texts:
             try:
@@ -115,19 +129,16 @@ class _Run:
         return video
 
     def _build(self, videos: list[Video]) -> None:
-        from dubd.cli.voice import LOGS, keep_log
         from dubd.graph import device
         from dubd.graph.video_build import VideoBuild
-        from dubd.schedule.executor import LocalExecutor
         from dubd.schedule.scheduler import Scheduler
         from dubd.schedule.stopping import stopping
         from dubd.service.fault import fault_of
 
-        with suppress(OSError):  # whoever needs the folder says so
-            (logs := self.folders.workspace / LOGS).mkdir(exist_ok=True)
-        keep_log(logs)
+        logs = self._logs()
         device.tell(pair for video in videos for pair in video.rule.stages)
-        with LocalExecutor(logs, self.jobs) as executor, ExitStack() as held:
+        with ExitStack() as held:
+            executor = self._executor or held.enter_context(self.choice.open(logs, self.jobs))
             scheduler = Scheduler(executor)
             builds: list[VideoBuild] = []
             held.callback(_close, builds)
@@ -151,6 +162,14 @@ class _Run:
                     for build in [build for build in builds if build.done]:
                         builds.remove(build)
                         self._end(build, time.monotonic() - began)
+
+    def _logs(self) -> Path:
+        from dubd.cli.voice import LOGS, keep_log
+
+        with suppress(OSError):  # whoever needs the folder says so
+            (logs := self.folders.workspace / LOGS).mkdir(exist_ok=True, parents=self.choice.far)
+        keep_log(logs)
+        return logs
 
     def _listener(self, video: Video) -> Callable[[Event], None]:
         from dubd.graph.tasks import VideoTasks

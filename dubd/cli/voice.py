@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dubd.cli.board import Board
 
 GPU_LOG = "dubd.gpu"  # no GPU, one that is lost or answers again, memory that ran out, a worker that hung
+CLUSTER_LOG = "dubd.cluster"  # nodes that are refused or lost
 DISK_LOG = "dubd.disk"  # no room for what is to be done next, and room again
 
 LOGS = ".log"  # in the workspace
@@ -62,8 +63,8 @@ class _OnBoard(logging.Handler):
 
 @contextmanager
 def voiced(board: Board) -> Iterator[None]:
-    """While inside, warnings about the GPUs and the disk are shown as well as logged."""
-    logs, handler = [logging.getLogger(name) for name in (GPU_LOG, DISK_LOG)], _OnBoard(board)
+    """While inside, warnings about GPUs, disk and cluster are shown as well as logged."""
+    logs, handler = [logging.getLogger(name) for name in (GPU_LOG, DISK_LOG, CLUSTER_LOG)], _OnBoard(board)
     for log in logs:
         log.addHandler(handler)
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dubd.cli.where import Address, Executor, Storage
 from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def watch(
         str,
         typer.Option("--metrics", metavar="PORT", help="Serve Prometheus on 127.0.0.1:PORT/metrics."),
     ] = "",
+    executor: Executor = None,
+    address: Address = None,
+    storage: Storage = None,
 ) -> None:
     """Watch the inbox and dub what is dropped there, until it is stopped.
 
@@ -39,16 +43,17 @@ def watch(
     """
     from dubd.cli.board import board
     from dubd.cli.voice import LOGS, keep_log, voiced
+    from dubd.cluster.choice import Choice
     from dubd.folders import Folders
     from dubd.graph import device
     from dubd.graph.rules import Rules, check
-    from dubd.schedule.executor import LocalExecutor
     from dubd.schedule.stopping import stopping
     from dubd.service.daemon import Daemon
     from dubd.service.local import require_local
     from dubd.service.metrics import Metrics
     from dubd.service.notify import Notify
 
+    choice = Choice.of(executor, address, storage)
     folders = Folders.find()
     require_local(folders.workspace)
     try:
@@ -63,12 +68,12 @@ def watch(
             exit=Exit.WORKSPACE,
         ) from error
     keep_log(logs)
-    with board(json=json) as shown, voiced(shown), LocalExecutor(logs, jobs) as executor:
+    with board(json=json) as shown, voiced(shown), choice.open(logs, jobs) as opened:
         teller = _Teller(shown)
         served = Metrics(folders) if metrics else None
         daemon = Daemon(
             folders,
-            executor,
+            opened,
             served.hearing(teller.tell) if served else teller.tell,
             settle=settle,
             drain=drain,
@@ -90,13 +95,13 @@ def watch(
 
 def devices() -> str:
     """What engines run on here, in a few words."""
-    from dubd.schedule.gpu import gpu
+    from dubd.schedule.gpu import reachable
     from dubd.service.gpus import size
 
-    machine = gpu()
-    if machine.why:
-        return f"no GPU is used: every engine runs on the CPU ({machine.why})"
-    names = ", ".join(f"{device.name} with {size(device.total)}" for device in machine.devices())
+    found, why = reachable()
+    if why:
+        return f"no GPU is used: every engine runs on the CPU ({why})"
+    names = ", ".join(f"{device.name} with {size(device.total)}" for device in found)
     return f"engines that can use a GPU run on {names}"
 
 

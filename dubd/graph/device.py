@@ -1,4 +1,4 @@
-"""Whether a stage's engine runs on a GPU: what the rule says, what the engine can, and what this machine has."""
+"""Whether a stage's engine runs on a GPU: what the rule says, what the engine can, and what there is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dubd.engines import registry
 from dubd.engines.contract import Engine, Vram
 from dubd.graph.rule import StageRule
 from dubd.schedule.estimates import apart
-from dubd.schedule.gpu import gpu
+from dubd.schedule.gpu import reachable
 from dubd.schedule.ledger import MARGIN
 
 log = logging.getLogger("dubd.gpu")
@@ -26,13 +26,13 @@ def vram(stage: str, rule: StageRule) -> Vram | None:
     if declared is None or rule.device == "cpu":
         return None
     if rule.device == "auto":
-        machine = gpu()
-        if why := machine.why:
+        devices, why = reachable()
+        if why is not None:
             _say([(stage, rule.engine)], why)
             return None
         if _said:
             _said.clear()
-            names = ", ".join(device.name for device in machine.devices())
+            names = ", ".join(device.name for device in devices)
             log.warning("a GPU is here now: %s; what is built from now on may run on it", names)
     return declared
 
@@ -45,7 +45,7 @@ def tell(stages: Iterable[tuple[str, StageRule]]) -> None:
     able = [
         (stage, rule.engine) for stage, rule in stages if rule.on and rule.device == "auto" and declares(stage, rule)
     ]
-    if able and (why := gpu().why):
+    if able and (why := reachable()[1]):
         _say(able, why)
 
 
@@ -59,11 +59,11 @@ def refusal(stage: str, rule: StageRule) -> tuple[str, str, str] | None:
     if rule.vram and rule.vram < (least := declared.at(1)):  # it would run out, load after load
         reason = f"vram: {rule.vram} MiB is less than {rule.engine} needs for its model and one item, {least} MiB"
         return "vram", reason, "give it more, or leave vram: out: it is then what the engine declares, or was measured"
-    machine = gpu()
-    if why := machine.why:
+    devices, why = reachable()
+    if why is not None:
         reason, remedy = f"{rule.engine} asks for a GPU, but there is none here: {why}", "use device: auto, or cpu"
         return ("device", reason, remedy) if rule.device == "gpu" else None
-    need, largest = rule.vram or declared.at(1), max(device.total for device in machine.devices()) - MARGIN
+    need, largest = rule.vram or declared.at(1), max(device.total for device in devices) - MARGIN
     if need <= largest:
         return None
     asked, has = apart(need, largest)

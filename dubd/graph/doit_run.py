@@ -17,6 +17,7 @@ from doit.exceptions import InvalidTask
 from doit.loader import create_after
 from doit.task import Task
 
+from dubd.cluster.choice import Choice
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph.build import GIVEN_UP, Build, Event
@@ -24,7 +25,6 @@ from dubd.graph.promote import sweep
 from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video, videos
-from dubd.schedule.executor import LocalExecutor
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.stopping import stopping
 
@@ -153,7 +153,12 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     def _drive(self, build: Build, slots: int | None) -> int:
         logs = Path(self.dep_manager.name, ".log").absolute()
-        with LocalExecutor(logs, slots) as executor:
+        with ExitStack() as held:
+            try:
+                executor = held.enter_context(Choice.of().open(logs, slots))
+            except DubdError as error:
+                sys.stderr.write(f"stop {error}\n")
+                return int(error.exit)
             scheduler = Scheduler(executor)
 
             def stop() -> None:

@@ -18,7 +18,7 @@ At most one load at a time per card.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 
@@ -61,15 +61,18 @@ def admit(
     resident: Iterable[Kind],
     now: float,
     need: Need,
+    shut: Collection[Kind] = (),
 ) -> list[Start]:
     """The batches to start now, of which every one can be started as it stands; changes nothing.
 
     `running` counts the CPU batches that run, `resident` are the kinds with an idle worker on the CPU, `now` is in
     seconds of `time.monotonic()`. `need` must not fall as items are added. A ticket that asks for more than any
-    card has is left where it is: rules are refused for that when they are read.
+    card has is left where it is: rules are refused for that when they are read. `shut` are lines of tickets
+    (`Ticket.line`) for which no slot is to be had now, though others may have one.
     """
     waitlist = waiting if isinstance(waiting, Waitlist) else Waitlist(waiting)
-    starts = _on_slots(waitlist.lines(gpu=False), capacity.slots - running, set(resident))
+    lines = [line for line in waitlist.lines(gpu=False) if line.queue[0].ticket.line not in shut]
+    starts = _on_slots(lines, capacity.slots - running, set(resident))
     if capacity.cards:
         starts += _Cards(capacity.cards, waitlist.lines(gpu=True), now, need).starts()
     return starts
@@ -157,14 +160,16 @@ class _Cards:
 
         What a claimed card lacks only falls, and a claim moves only to a card that lacks less: it comes true.
         """
-        found = [(d, m) for d in self._desks if not d.claimed and (m := self._most(rest, d.reach)) is not None]
+        desks = [desk for desk in self._desks if not desk.claimed and rest.kind not in desk.card.barred]
+        found = [(desk, mib) for desk in desks if (mib := self._most(rest, desk.reach)) is not None]
         if found:
             desk, mib = min(found, key=lambda pair: (pair[0].lacks(pair[1]), pair[0].card.uuid))
             desk.claim(mib)
 
     def _ask_to_yield(self, rest: _Rest) -> None:
         """Keep further workers of other kinds from going on, on the card that then has room soonest."""
-        mib, desks = self._least(rest), [desk for desk in self._desks if not desk.claimed]
+        mib = self._least(rest)
+        desks = [desk for desk in self._desks if not desk.claimed and rest.kind not in desk.card.barred]
         if any(mib <= desk.free for desk in desks):  # once the load there has ended
             return
         lacking = [(desk.lacks_further(mib), desk.card.uuid, desk) for desk in desks]
@@ -240,7 +245,7 @@ class _Cards:
         best: tuple[tuple[bool, int, int, int], Desk, int, tuple[Seated, ...]] | None = None
         least = self._least(rest)
         for desk in desks:
-            if desk.loading or desk.claimed:
+            if desk.loading or desk.claimed or rest.kind in desk.card.barred:
                 continue
             for mib in self._sizes(rest, desk.reach if patient else desk.card.largest):
                 evict = desk.evictions(rest.kind, mib, least, keep)

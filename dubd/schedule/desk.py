@@ -27,7 +27,8 @@ class Card:
 
     `largest`: what one lease could have if nobody else were there. `free`: what can be leased now. `loading`: some
     process of this machine loads a model there. `idle`: our warm workers without work, longest idle first, of which
-    the first `rested` have had none for `REST`. `busy`: those that load or run a batch.
+    the first `rested` have had none for `REST`. `busy`: those that load or run a batch. `barred`: kinds that the
+    machine of this card cannot run.
     """
 
     uuid: str
@@ -37,6 +38,7 @@ class Card:
     idle: tuple[Seated, ...] = ()
     busy: tuple[Seated, ...] = ()
     rested: int = 0
+    barred: frozenset[Kind] = frozenset()
 
 
 class Desk:

@@ -27,7 +27,7 @@ class Estimates:
     """One for an executor. Sizes in MiB; nothing here takes time, and any thread may call it."""
 
     def __init__(self, peaks: Peaks) -> None:
-        self._peaks = peaks
+        self.peaks = peaks
         self._limits: dict[Kind, int] = {}  # items a call, after a batch ran out of memory
         self._steady: dict[Kind, int] = {}  # full batches that went well since then
 
@@ -52,9 +52,9 @@ class Estimates:
     def learn(self, ticket: Ticket, card: str, batch: int, peak: int, *, full: bool, mib: int) -> None:
         """A worker for `batch` items a call ended one in a lease of `mib` and has taken `peak` at most so far."""
         if peak > 0:
-            self._peaks.learn(card, ticket, batch, peak, full=full)
-        if full and (ticket.kind in self._limits or self._peaks.any_short(ticket)):
-            self._peaks.sufficed(card, ticket, batch, mib, peak)
+            self.peaks.learn(card, ticket, batch, peak, full=full)
+        if full and (ticket.kind in self._limits or self.peaks.any_short(ticket)):
+            self.peaks.sufficed(card, ticket, batch, mib, peak)
             self._recover(ticket)
 
     def ran_out(
@@ -66,7 +66,7 @@ class Estimates:
         """
         self._steady.pop(ticket.kind, None)
         if lease:
-            self._peaks.fell_short(lease[0], ticket, batch, lease[1])
+            self.peaks.fell_short(lease[0], ticket, batch, lease[1])
         if batch > 1:
             self._limits[ticket.kind] = min(self.limit(ticket), batch // 2)
             return Again(f"{said}; from now on {self.limit(ticket)} at a time")
@@ -88,13 +88,13 @@ class Estimates:
         limit = 2 * self._limits.pop(ticket.kind, ticket.batch)
         if limit < ticket.batch:
             self._limits[ticket.kind] = limit
-        self._peaks.forget(ticket, limit)
+        self.peaks.forget(ticket, limit)
 
     def _beyond(self, ticket: Ticket, batch: int, largest: Mapping[str, int]) -> int:
         """A quarter more than what ran out with as many items or fewer; for a single one no more than there is."""
         most, beyond = max(largest.values()), 0
         for name in largest:
-            for size, mib in self._peaks.short(name, ticket).items():
+            for size, mib in self.peaks.short(name, ticket).items():
                 if size <= batch:
                     more = math.ceil(mib * GROWTH)
                     beyond = max(beyond, more if size > 1 else min(most, more))
@@ -107,7 +107,7 @@ class Estimates:
         that much is enough.
         """
         assert ticket.vram is not None
-        measured = self._peaks.of(card, ticket)
+        measured = self.peaks.of(card, ticket)
         most = min([peak.mib for size, peak in measured.items() if size >= batch and peak.full >= SURE], default=None)
         least = max([peak.mib for size, peak in measured.items() if size <= batch], default=0)
         declared = ticket.vram.at(batch)

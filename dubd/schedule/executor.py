@@ -136,6 +136,21 @@ class LocalExecutor(Executor):
         """CPU slots: the processors this process may use, or what was asked for."""
         return Capacity(self._slots)
 
+    @property
+    def estimates(self) -> Estimates:
+        """How much memory its tickets are given, with what was measured."""
+        return self._estimates
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """The cards as of the last look; () where there was none yet."""
+        return self._devices
+
+    @property
+    def known(self) -> Cards:
+        """Their names and largest leases."""
+        return self._known
+
     def resident(self) -> set[Kind]:
         """Kinds with an idle worker on the CPU."""
         return self._pool.resident()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,22 @@ def gpu() -> Gpu:
 
         return Simulated(Path(folder))
     return _driver()
+
+
+_further: Callable[[], Sequence[Device]] = tuple
+
+
+def reach_further(devices: Callable[[], Sequence[Device]] | None) -> None:
+    """From now on tasks may also run on the devices of other machines, as `devices` tells them; None: no longer."""
+    global _further
+    _further = devices or tuple
+
+
+def reachable() -> tuple[Sequence[Device], str | None]:
+    """The devices that tasks may run on, those of other machines too; and why there is none, where there is none."""
+    here = gpu()
+    found = (*here.devices(), *_further())
+    return found, None if found else here.why
 
 
 @functools.cache

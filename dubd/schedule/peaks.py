@@ -11,10 +11,11 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dubd.engines.registry import group
 from dubd.schedule.ticket import Ticket
@@ -94,6 +95,25 @@ class Peaks:
             self._known = {**self._known, name: {**self._known.get(name, {}), batch: new}}
             self._change(lambda short: short)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """All that is known here, as JSON values."""
+        known, short = self._known, self._short
+        return [
+            {
+                "of": name,
+                "peaks": {str(n): [peak.mib, peak.full] for n, peak in sorted(known.get(name, {}).items())},
+                "short": {str(n): mib for n, mib in sorted(short.get(name, {}).items())},
+            }
+            for name in sorted({*known, *short})
+        ]
+
+    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What another machine has measured: of what both know the larger peak, and its own word on what was short."""
+        known, short = _parsed(rows)
+        with self._guard:
+            self._known = merged(self._known, known)
+            self._change(lambda ours: {name: sizes for name, sizes in {**ours, **short}.items() if sizes})
+
     def _forget(self, wrong: Callable[[Key, int, int], bool]) -> None:
         def less(short: Short) -> Short:
             kept = {
@@ -118,9 +138,7 @@ class Peaks:
 
     def _read(self) -> tuple[dict[Key, dict[int, Peak]], Short]:
         try:
-            rows = json.loads(self._path.read_text(encoding="utf-8"))
-            known = {tuple(row["of"]): {int(b): Peak(*peak) for b, peak in row["peaks"].items()} for row in rows}
-            short = {tuple(row["of"]): {int(b): int(mib) for b, mib in row.get("short", {}).items()} for row in rows}
+            known, short = _parsed(json.loads(self._path.read_text(encoding="utf-8")))
             return known, {name: sizes for name, sizes in short.items() if sizes}
         except FileNotFoundError:
             return {}, {}
@@ -129,18 +147,10 @@ class Peaks:
             return {}, {}
 
     def _write(self) -> None:
-        rows = [
-            {
-                "of": name,
-                "peaks": {str(n): [peak.mib, peak.full] for n, peak in sorted(self._known.get(name, {}).items())},
-                "short": {str(n): mib for n, mib in sorted(self._short.get(name, {}).items())},
-            }
-            for name in sorted({*self._known, *self._short})
-        ]
         descriptor, part = tempfile.mkstemp(dir=self._path.parent, prefix=".peaks-")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(rows, file, indent=1)
+                json.dump(self.rows(), file, indent=1)
                 file.flush()
                 os.fsync(descriptor)
             os.replace(part, self._path)
@@ -154,6 +164,12 @@ class Peaks:
         with self._path.with_suffix(".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _parsed(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[Key, dict[int, Peak]], dict[Key, dict[int, int]]]:
+    known = {tuple(row["of"]): {int(b): Peak(*peak) for b, peak in row["peaks"].items()} for row in rows}
+    short = {tuple(row["of"]): {int(b): int(mib) for b, mib in row.get("short", {}).items()} for row in rows}
+    return known, short
 
 
 Known = Mapping[Key, Mapping[int, Peak]]

@@ -17,7 +17,7 @@ from dubd.schedule.admission import Capacity, Start, Waiting, Waitlist, admit
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.placing import LOOK, Placing
 from dubd.schedule.room import Room
-from dubd.schedule.ticket import Again, Source, Ticket
+from dubd.schedule.ticket import Again, Kind, Source, Ticket
 from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.scheduler")
@@ -149,10 +149,19 @@ class Scheduler:
         if not len(self._waitlist):
             return False
         resident, need, held = self._executor.resident(), self._executor.need, self._room.count
-        for start in admit(self._waitlist, self._on_slots, self._executor.capacity(), resident, now, need):
-            if place := self._executor.reserve(start):
-                self._begin(start, place, now)
-        return self._room.count > held
+        capacity, shut = self._executor.capacity(), set[Kind]()
+        while True:
+            none = set[Kind]()  # lines that got no slot after all: what they would have had is for the others
+            for start in admit(self._waitlist, self._on_slots, capacity, resident, now, need, shut):
+                if (line := start.batch[0].ticket.line) in none:
+                    continue
+                if place := self._executor.reserve(start):
+                    self._begin(start, place, now)
+                else:
+                    none.add(line)
+            if not none:
+                return self._room.count > held
+            shut |= none
 
     def _give_up(self) -> None:
         """End every build whose tasks lack room on the disk: nothing else can be done, and nobody waits."""

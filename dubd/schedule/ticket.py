@@ -71,6 +71,16 @@ class Ticket:
             "gpu" if self.vram else "",
         )
 
+    @property
+    def home(self) -> bool:
+        """Whether it reads a whole video, or much of one, and so had better run where that lies."""
+        return bool(self.lists) or "source" in self.inputs
+
+    @cached_property
+    def line(self) -> Kind:
+        """Tickets of one line wait in one queue: of one kind, and to be run in the same places."""
+        return (*self.kind, "home") if self.home else self.kind
+
     def to_json(self) -> dict[str, Any]:
         """The form that goes over a worker's pipe."""
         return {

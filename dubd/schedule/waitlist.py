@@ -71,7 +71,7 @@ class Line:
 
 
 class Waitlist:
-    """Every ready ticket, in one line a kind."""
+    """Every ready ticket, in one line a kind, and one more for those of it that had better run at home."""
 
     def __init__(self, waiting: Iterable[Waiting] = ()) -> None:
         self._lines: dict[Kind, Line] = {}
@@ -80,23 +80,23 @@ class Waitlist:
 
     def add(self, waiting: Waiting) -> None:
         """A ticket has become ready."""
-        kind = waiting.ticket.kind
-        if kind not in self._lines:
-            self._lines[kind] = Line(kind, waiting.ticket.vram is not None)
-        self._lines[kind].add(waiting)
+        line = waiting.ticket.line
+        if line not in self._lines:
+            self._lines[line] = Line(waiting.ticket.kind, waiting.ticket.vram is not None)
+        self._lines[line].add(waiting)
 
     def remove(self, waiting: Waiting) -> None:
         """A ticket is no longer wanted. KeyError where it is not there."""
-        kind = waiting.ticket.kind
-        if kind not in self._lines:
+        line = waiting.ticket.line
+        if line not in self._lines:
             raise KeyError(waiting.ticket.task)
-        self._lines[kind].remove(waiting)
-        if not self._lines[kind].queue:
-            del self._lines[kind]
+        self._lines[line].remove(waiting)
+        if not self._lines[line].queue:
+            del self._lines[line]
 
     def start(self, batch: Sequence[Waiting], now: float) -> None:
         """A batch of one kind starts at `now` (seconds of `time.monotonic()`): out it goes. KeyError as `remove`."""
-        self._lines[batch[0].ticket.kind].serve(now)
+        self._lines[batch[0].ticket.line].serve(now)
         for one in batch:
             self.remove(one)
 

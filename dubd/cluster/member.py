@@ -1,0 +1,230 @@
+"""A node as the head sees it: the actor there, what it is doing, and what it is known to hold."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from dubd.cluster.agent import Agent, Look
+from dubd.cluster.freight import Cargo, Delivery, Known, Parcel, owns
+from dubd.cluster.placement import BANDWIDTH
+from dubd.cluster.versions import Versions
+from dubd.schedule.admission import Card, Start
+from dubd.schedule.process import Heard
+from dubd.schedule.ticket import Again, Kind, Ticket
+from dubd.stages.job import Outcome
+
+log = logging.getLogger("dubd.cluster")
+
+_START = 120.0  # s that a node has to start an agent and to tell what it computes with, model files hashed included
+_ASK = 10.0  # s that a node has for an answer that takes no work
+_FRESH = 1.0  # s for which the cards are taken to be as they were, unless something was begun or ended there
+_UNFIT = 300.0  # s after which a node that could not do a kind of ticket is asked again
+_ENOUGH = 1 << 20  # bytes from which on a transfer tells the bandwidth
+_MORE_THREADS = 16  # of an agent, for batches on its cards
+
+_runs = itertools.count()
+
+
+class Lost(Exception):
+    """The node, or its agent, is gone."""
+
+
+class Member:
+    """One node with an agent. Any thread may call; `Lost` and RayError are what goes wrong."""
+
+    def __init__(self, node: Mapping[str, Any], name: str) -> None:
+        """Starts the agent there, pinned; the answer to `versions` tells whether that went well."""
+        self.id: str = node["NodeID"]
+        self.name, self.address = name, str(node["NodeManagerAddress"])
+        self.slots = max(1, int(node["Resources"].get("CPU", 1)))
+        groups = {"work": self.slots + _MORE_THREADS, "control": 4}
+        self._actor: Any = (
+            ray.remote(concurrency_groups=groups)(Agent)
+            .options(
+                num_cpus=0,
+                max_restarts=-1,
+                max_task_retries=2,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(self.id, soft=False),
+                # The agent gates the cards itself, all of them: Ray must not hide any.
+                runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}},
+            )
+            .remote(self.slots)
+        )
+        self.held = Known()
+        self.bandwidth = BANDWIDTH
+        self.resident: set[Kind] = set()
+        self.videos: Counter[str] = Counter()  # batches that run there, by video
+        self.busy = 0  # CPU slots
+        self.look = Look((), (), (), None)
+        self.answered = time.monotonic()
+        self.lost = threading.Event()
+        self._born = ""
+        self._looked = float("-inf")
+        self._unfit: dict[Kind, tuple[str, float]] = {}
+        self._heard: dict[str, Heard] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Of the agent, as it last said."""
+        return int(self._born.partition("-")[0])
+
+    # Joining.
+
+    def versions(self) -> Versions:
+        """What it computes with. Errors: RayError where no agent can be started there."""
+        answer: Versions = ray.get(self._call("versions"), timeout=_START)
+        return answer
+
+    def sees(self, path: Path, token: str) -> bool:
+        """Whether it has that file by the same path."""
+        return bool(ray.get(self._call("sees", str(path), token), timeout=_ASK))
+
+    def pulse(self) -> None:
+        """Hear that it lives and how far its batches are. Errors: RayError."""
+        call = self._actor.pulse.options(concurrency_group="control", max_task_retries=0).remote()
+        born, heard = ray.get(call, timeout=_ASK)
+        if self._born not in ("", born):
+            log.warning("the agent of %s was started anew", self.name)
+            self.held.clear()
+            self.resident.clear()
+            self._looked = float("-inf")
+        self._born = born
+        self.answered = time.monotonic()
+        for run, fractions in heard.items():
+            if hear := self._heard.get(run):
+                for index, fraction in fractions.items():
+                    hear(index, fraction)
+
+    # What an executor asks.
+
+    def cards(self) -> tuple[Card, ...]:
+        """Its cards, under names that hold for the whole cluster. Errors: RayError, Lost."""
+        if time.monotonic() - self._looked > _FRESH:
+            began = time.monotonic()
+            self.look = self._ask(self._call("look"))
+            self._looked = began
+        barred = frozenset(self.unfit())
+        return tuple(replace(card, uuid=f"{self.id}/{card.uuid}", barred=barred) for card in self.look.cards)
+
+    def unfit(self) -> dict[Kind, str]:
+        """Kinds that it was found unable to do, and why."""
+        with self._guard:
+            now = time.monotonic()
+            self._unfit = {kind: found for kind, found in self._unfit.items() if now - found[1] < _UNFIT}
+            return {kind: why for kind, (why, _) in self._unfit.items()}
+
+    def want(self, ticket: Ticket) -> None:
+        """See `Executor`; no answer is waited for."""
+        self._call("want", ticket)
+
+    def reserve(self, start: Start) -> int | None:
+        """See `Agent`. Errors: RayError, Lost."""
+        self._looked = float("-inf")
+        assert start.card
+        first = replace(start, card=start.card.partition("/")[2], batch=start.batch[:1])
+        place: int | None = self._ask(self._call("reserve", first))
+        return place
+
+    def give_back(self, place: int) -> None:
+        """See `Agent`; no answer is waited for."""
+        self._looked = float("-inf")
+        if not self.lost.is_set():
+            self._call("give_back", place)
+
+    def run(self, place: int | None, tickets: Sequence[Ticket], heard: Heard, cargo: Cargo | None) -> Delivery:
+        """Have a batch done there, its outputs written; without `cargo` storage is shared.
+
+        Errors: RayError and Lost where the node went meanwhile; OSError of an input or an output.
+        """
+        run, ticket = f"run-{next(_runs)}", tickets[0]
+        self._heard[run] = heard
+        try:
+            delivery = self._send(run, place, tickets, cargo, self.held)
+            if delivery.lacks:  # it was started anew, or let some go: everything, then
+                self.held.drop(delivery.lacks)
+                delivery = self._send(run, place, tickets, cargo, ())
+        except RayTaskError as error:  # a fault of that machine, such as a full disk
+            log.error("%s on %s: %s", ticket.task, self.name, error)
+            delivery = Delivery(unfit=f"fails: {error.cause}")
+        finally:
+            del self._heard[run]
+            self._looked = float("-inf")
+        if why := delivery.unfit or ("has no room for their inputs" if delivery.lacks else ""):
+            with self._guard:
+                self._unfit[ticket.kind] = why, time.monotonic()
+            log.warning("%s is given no tasks of %s: it %s", self.name, ticket.stage, why)
+            return replace(delivery, answers=[Again(f"{self.name} {why}")] * len(tickets))
+        self.resident = set(delivery.resident)
+        if cargo:
+            self.held.add(cargo.unpack(tickets, delivery))
+        return replace(delivery, answers=[_here(answer, self.name) for answer in delivery.answers], made=())
+
+    def close(self) -> None:
+        """End the agent; its workers go with it."""
+        self.lost.set()
+        ray.kill(self._actor)
+
+    def _send(
+        self, run: str, place: int | None, tickets: Sequence[Ticket], cargo: Cargo | None, held: Known | tuple[()]
+    ) -> Delivery:
+        if cargo is None:
+            parcel = Parcel(tuple(map(_absolute, tickets)), None, {}, owns(tickets))
+        else:
+            parcel = cargo.pack(tickets, held)
+        began, size = time.monotonic(), parcel.size
+        delivery: Delivery = self._wait(self._actor.run.options(concurrency_group="work").remote(run, place, parcel))
+        if parcel.contents is not None:
+            self.held.add(parcel.contents.values())
+        size += delivery.size
+        if size >= _ENOUGH:
+            rate = size / max(1e-3, time.monotonic() - began - delivery.seconds)
+            self.bandwidth += (rate - self.bandwidth) / 4
+        return delivery
+
+    def _call(self, name: str, *words: Any) -> Any:
+        return getattr(self._actor, name).options(concurrency_group="control").remote(*words)
+
+    def _ask(self, call: Any) -> Any:
+        return self._wait(call, _ASK)
+
+    def _wait(self, call: Any, seconds: float | None = None) -> Any:
+        """The answer. Errors: RayError; Lost where the node is found gone before Ray finds it."""
+        future: Future[Any] = call.future()
+        end = time.monotonic() + seconds if seconds else None
+        while not self.lost.is_set():
+            try:
+                return future.result(timeout=0.5)
+            except FutureTimeout:
+                if end and time.monotonic() > end:
+                    break
+        raise Lost(self.name)
+
+
+def _here(answer: Outcome | Again, name: str) -> Outcome | Again:
+    """Keep with a task's facts on which node it ran."""
+    return {**answer, "node": name} if isinstance(answer, dict) else answer
+
+
+def _absolute(ticket: Ticket) -> Ticket:
+    """For another machine, whose current folder is another one."""
+
+    def at(paths: Mapping[str, str]) -> dict[str, str]:
+        return {name: str(Path(path).absolute()) for name, path in paths.items()}
+
+    lists = {name: tuple(str(Path(path).absolute()) for path in paths) for name, paths in ticket.lists.items()}
+    return replace(ticket, inputs=at(ticket.inputs), outputs=at(ticket.outputs), lists=lists)

@@ -1,0 +1,251 @@
+"""Who is in the cluster: nodes that come are looked over and taken in or refused, nodes that go are let go of."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+
+from dubd.cluster.member import Member
+from dubd.cluster.versions import Versions, differences, versions
+
+log = logging.getLogger("dubd.cluster")
+
+STANDING = "cluster.json"  # in the workspace's log folder
+_EVERY = 1.0  # s between two looks at who is there
+_SILENT = 5.0  # s without an answer after which a node counts as gone
+_AGAIN = 60.0  # s after which a refused node is looked over again: a person may have mended it
+_NAMED = 3  # differences that are told
+
+
+class Roster:
+    """Follows the nodes of the cluster that this process is connected to, from a thread of its own.
+
+    `shared`: a folder that every node must see as it is here; None where artifacts go by value.
+    `moved` is called whenever somebody came or went.
+    """
+
+    def __init__(self, logs: Path, shared: Path | None, moved: Callable[[], None]) -> None:
+        self._standing, self._shared, self._moved = logs / STANDING, shared, moved
+        self._ours: Versions = versions()
+        self._here: str = ray.get_runtime_context().get_node_id()
+        self._members: dict[str, Member] = {}
+        self._refused: dict[str, tuple[str, str, float]] = {}  # name, why, and when (s)
+        self._gone: list[tuple[Member, float]] = []  # and when (s)
+        self._joining: set[str] = set()
+        self._guard = threading.Lock()
+        self._closed = threading.Event()
+        self._first = threading.Event()
+        self._written: object = None
+        self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="joining")
+        self._token = self._mark()
+        self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
+        self._thread.start()
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The nodes that take work now."""
+        with self._guard:
+            return list(self._members.values())
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The nodes that were refused, and why."""
+        with self._guard:
+            return {name: why for name, why, _ in self._refused.values()}
+
+    def gone(self, seconds: float) -> Sequence[Member]:
+        """Those that were lost in the last so many seconds: they may come back."""
+        with self._guard:
+            self._gone = [(member, at) for member, at in self._gone if time.monotonic() - at < seconds]
+            return [member for member, _ in self._gone]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every node that there is has been looked over."""
+        with self._guard:
+            return self._first.is_set() and not self._joining
+
+    def wait(self, seconds: float) -> None:
+        """Until the nodes that are there now have been looked over, or so long."""
+        end = time.monotonic() + seconds
+        while not self.settled and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End all agents."""
+        self._closed.set()
+        self._thread.join(_EVERY + _SILENT)
+        self._pool.shutdown(cancel_futures=True)
+        for member in self.members:
+            with suppress(RayError):
+                member.close()
+        with suppress(OSError):
+            self._standing.unlink(missing_ok=True)
+            if self._shared:
+                self._token_path.unlink(missing_ok=True)
+
+    # Within.
+
+    def _follow(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._turn()
+            except Exception:  # the head of the cluster is away: it may come back
+                log.exception("looking at the nodes of the cluster")
+            self._first.set()
+            self._closed.wait(max(_EVERY, len(self._members) / 50))
+
+    def _turn(self) -> None:
+        nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        names = _names(list(nodes.values()))
+        nodes.pop(self._here, None)
+        for member in self.members:
+            if member.id not in nodes:
+                self._lose(member, "the node is gone")
+        now = time.monotonic()
+        with self._guard:
+            for ident in [ident for ident in self._refused if ident not in nodes]:
+                del self._refused[ident]
+            refused = {ident for ident, (_, _, at) in self._refused.items() if now - at < _AGAIN}
+            fresh = nodes.keys() - self._members.keys() - self._joining - refused
+            self._joining |= fresh
+        for ident in fresh:
+            self._pool.submit(self._join, nodes[ident], names[ident])
+        for member in self.members:
+            self._pool.submit(self._pulse, member)
+        self._tell()
+
+    def _join(self, node: Mapping[str, Any], name: str) -> None:
+        member = None
+        try:
+            member = Member(node, name)
+            why = self._objection(member)
+            if why is None:
+                member.cards()
+                member.pulse()
+        except GetTimeoutError:
+            why = "it has not answered in time"
+        except RayTaskError as error:
+            why = f"its dubd does not answer as the one here: {error.cause}"
+        except RayError as error:
+            why = f"no agent can be started there: {_line(error)}"
+        except Exception as error:
+            log.exception("%s", name)
+            why = f"{type(error).__name__}: {error}"
+        with self._guard:
+            self._joining.discard(node["NodeID"])
+            known = self._refused.pop(node["NodeID"], None)
+            if why is None and member and not self._closed.is_set():
+                self._members[member.id] = member
+            elif why is not None:
+                self._refused[node["NodeID"]] = name, why, time.monotonic()
+        if why is None and member:
+            cards = ", ".join(device.name for device in member.look.devices) or "no GPU"
+            log.info("%s (%s) joins with %d slots and %s", name, member.address, member.slots, cards)
+        else:
+            if member:
+                with suppress(RayError):
+                    member.close()
+            if known is None or known[1] != why:
+                log.warning("the node %s is refused: %s", name, why)
+        self._tell()
+        self._moved()
+
+    def _objection(self, member: Member) -> str | None:
+        if found := differences(self._ours, member.versions()):
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            return "; ".join(found[:_NAMED]) + more
+        if self._shared and not member.sees(self._token_path, self._token):
+            return f"it does not see {self._shared}, which storage: shared needs"
+        return None
+
+    def _pulse(self, member: Member) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            member.pulse()
+        except (RayError, TimeoutError):
+            if time.monotonic() - member.answered > _SILENT:
+                self._lose(member, f"no answer for {_SILENT:g} s")
+
+    def _lose(self, member: Member, why: str) -> None:
+        with self._guard:
+            if self._members.pop(member.id, None) is None:
+                return
+            self._gone.append((member, time.monotonic()))
+        log.warning("the node %s is lost, what ran there runs elsewhere: %s", member.name, why)
+        with suppress(RayError):
+            member.close()
+        self._moved()
+
+    @property
+    def _token_path(self) -> Path:
+        assert self._shared
+        return self._shared / ".cluster-token"
+
+    def _mark(self) -> str:
+        token = secrets.token_hex(16)
+        if self._shared:
+            self._token_path.write_text(token, encoding="ascii")
+        return token
+
+    def _tell(self) -> None:
+        """Write down how the nodes stand, for `dubd status`, where that has changed."""
+        with self._guard:
+            nodes = [_member(member) for member in self._members.values()]
+            nodes += [{"name": name, "state": "refused", "why": why} for name, why, _ in self._refused.values()]
+            nodes += [
+                {"name": m.name, "state": "lost", "why": None} for m, _ in self._gone if m.id not in self._members
+            ]
+        told = {"pid": os.getpid(), "nodes": nodes}
+        if told == self._written:
+            return
+        part = self._standing.with_suffix(".tmp")
+        try:
+            part.write_text(json.dumps(told, indent=1), encoding="utf-8")
+            part.replace(self._standing)
+            self._written = told
+        except OSError as error:
+            log.warning("%s: how the cluster stands is not told: %s", self._standing, error.strerror)
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "address": member.address,
+        "state": "joined",
+        "slots": member.slots,
+        "busy": member.busy,
+        "gpus": [device.name for device in member.look.devices],
+        "unfit": sorted(set(member.unfit().values())),
+    }
+
+
+def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Host names; where two nodes have one, with the start of their ids."""
+    count = Counter(node["NodeManagerHostname"] for node in nodes)
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        if count[node["NodeManagerHostname"]] == 1
+        else f"{node['NodeManagerHostname']}-{node['NodeID'][:6]}"
+        for node in nodes
+    }
+
+
+def _line(error: Exception) -> str:
+    """The last line of what Ray says, which is the cause."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

@@ -1,0 +1,161 @@
+"""A real clip dubbed on a cluster by the real command line: byte for byte what one machine makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dubd.cluster import roster
+from dubd.graph.state import State
+from tests.cluster.conftest import Grid
+from tests.scenarios.conftest import Home, lines_of, make_home, tasks
+from tests.schedule.cards import wait_until
+
+LITE = Path(__file__).parents[2] / "rules" / "lite.yaml"
+RAY = ("--executor", "ray", "--jobs", 1)
+
+
+def lite_home(root: Path) -> Home:
+    home = make_home(root)
+    (root / "rules" / "quick.yaml").unlink()
+    shutil.copy(LITE, root / "rules")
+    return home
+
+
+def artifacts(home: Home) -> dict[str, str]:
+    """Every artifact of the one video, by its path: what a build made, not when and where."""
+    (folder,) = home.videos()
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".", "report."))]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+        if path.suffix != ".log"
+    }
+
+
+def runs(home: Home) -> dict[str, dict[str, Any]]:
+    """The last run of each task, as recorded."""
+    (folder,) = home.videos()
+    state = State(folder)
+    try:
+        return {task.partition(":")[2]: run for task, run in state.runs().items()}
+    finally:
+        state.close()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, talking_head: Path) -> dict[str, str]:
+    """What one machine makes of the sample."""
+    home = lite_home(tmp_path_factory.mktemp("local") / "home")
+    done = home.dubd("run", talking_head, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    return artifacts(home)
+
+
+@pytest.fixture
+def far(tmp_path: Path, grid: Grid) -> Iterator[Home]:  # noqa: ARG001  (the cluster that it is in)
+    yield lite_home(tmp_path / "home")
+
+
+class TestTheSample:
+    def test_is_dubbed_byte_for_byte_as_on_one_machine(
+        self, grid: Grid, far: Home, talking_head: Path, local: dict[str, str]
+    ) -> None:
+        grid.join(1)
+        done = far.dubd("run", talking_head, *RAY, "--json")
+        assert done.returncode == 0, done.stderr
+        assert artifacts(far) == local
+        where = {task: run["facts"].get("node") for task, run in runs(far).items()}
+        assert {where[task] for task in ("000/extract", "voice", "assemble")} == {None}
+        assert any(where.values()), where
+
+    def test_is_so_too_after_the_head_and_the_node_were_killed_in_the_middle_and_nothing_is_made_twice(
+        self, grid: Grid, far: Home, talking_head: Path, local: dict[str, str]
+    ) -> None:
+        dying = grid.join(2)
+        head = far.start("run", talking_head, *RAY, "--json")
+        standing = far.root / "workspace" / ".log" / roster.STANDING
+        assert wait_until(lambda: standing.exists() and busy(standing) > 0, 60)
+        os.killpg(head.pid, signal.SIGKILL)
+        first = tasks(head.communicate()[0])
+        finished = {task for task, line in first.items() if line["state"] == "ran"}
+        head = far.start("run", talking_head, *RAY, "--json")
+        assert wait_until(lambda: standing.exists() and busy(standing) > 0, 60)
+        grid.kill(dying)
+        grid.join(2)
+        said = head.communicate(timeout=120)[0]
+        assert head.returncode == 0, said
+        second = {task for task, line in tasks(said).items() if line["state"] == "ran"}
+        assert finished, first
+        assert not finished & second
+        assert artifacts(far) == local
+
+
+def busy(standing: Path) -> int:
+    """Batches that the nodes have now, as the head has written it down."""
+    try:
+        return sum(int(node.get("busy", 0)) for node in json.loads(standing.read_text())["nodes"])
+    except ValueError:
+        return 0
+
+
+class TestASentence:
+    def test_says_that_no_cluster_is_there(self, far: Home, talking_head: Path) -> None:
+        done = far.dubd("run", talking_head, "--executor", "ray", environ={"RAY_ADDRESS": "127.0.0.1:1"})
+        assert done.returncode == 2
+        (line,) = lines_of(done)
+        assert line.startswith("no Ray cluster ")
+        assert "`ray start --head`" in line
+
+    def test_names_a_node_that_runs_another_dubd(
+        self, grid: Grid, far: Home, talking_head: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        shutil.copytree(Path(roster.__file__).parents[1], other / "dubd")
+        with (other / "dubd" / "errors.py").open("a") as file:
+            file.write("# one line more\n")
+        grid.join(1, PYTHONPATH=str(other))
+        done = far.dubd("run", talking_head, *RAY, "--clip", "0+2")
+        assert done.returncode == 0, done.stderr
+        (line,) = [line for line in (done.stdout + done.stderr).splitlines() if "refused" in line]
+        assert "is refused: its dubd has other sources than the one here (" in line
+        assert not any(run["facts"].get("node") for run in runs(far).values())
+
+    def test_says_how_to_get_ray(self, far: Home, talking_head: Path) -> None:
+        hide = "import sys; sys.modules['ray'] = None; from dubd.cli.main import main; main()"
+        command = [sys.executable, "-c", hide, "run", str(talking_head), "--executor", "ray"]
+        done = subprocess.run(command, env=far.environ, cwd="/", capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert lines_of(done) == ["--executor ray needs Ray; pip install 'dubd[ray]'"]
+
+
+def test_plain_doit_uses_the_cluster_too(grid: Grid, far: Home, talking_head: Path) -> None:
+    (far.root / "rules" / "lite.yaml").write_text(
+        "default: true\nlanguages: {source: en, target: es}\nstages: {lipsync: none, restore: none}\n"
+    )
+    shutil.copy(talking_head, far.root / "talk.mp4")
+    (far.root / "talk.srt").write_text("1\n00:00:00,300 --> 00:00:01,200\nGood morning.\n")
+    grid.join(1)
+    checkout = Path(__file__).parents[2]
+    done = far.dubd("run", far.root / "talk.mp4", "--clip", "0+2", "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    before = artifacts(far)
+    (folder,) = far.videos()
+    (folder / "segments" / "000" / "translation.json").unlink()
+    (folder / "segments" / "000" / "speech.wav").unlink()
+    command = [sys.executable, "-m", "doit", "-f", str(checkout / "dodo.py"), "-d", str(checkout), "-n", "1"]
+    environ = {**far.environ, "DUBD_EXECUTOR": "ray"}
+    built = subprocess.run(command, env=environ, cwd=checkout, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert artifacts(far) == before
+    assert not far.dubd("status").returncode

@@ -1,0 +1,209 @@
+"""Tickets on a real cluster: where they run, what is refused, and what follows when a node or a worker is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dubd.cluster import roster
+from dubd.cluster.executor import RayExecutor
+from dubd.errors import DubdError
+from dubd.schedule.scheduler import Scheduler
+from dubd.schedule.ticket import Ticket
+from tests.cluster.conftest import Grid
+from tests.schedule.cards import Machine, Tickets, run, wait_until
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Machine:
+    """Makes tickets of the engine that logs what it does; it has no card itself."""
+    return Machine(tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A node that says nothing is given up after a second."""
+    monkeypatch.setattr(roster, "_SILENT", 1.0)
+    monkeypatch.setattr(roster, "_EVERY", 0.3)
+    yield
+
+
+def cluster(box: Machine, grid: Grid) -> RayExecutor:
+    return RayExecutor(box.folder / "work" / ".log", 1, grid.address)
+
+
+def on_cpu(ticket: Ticket) -> Ticket:
+    return Ticket(**{**ticket.__dict__, "vram": None})
+
+
+def nodes(source: Tickets) -> dict[str, Any]:
+    """On which node each task ran; None: at the head."""
+    return {
+        task: out["node"] if isinstance(out, dict) and "node" in out else None for task, out in source.ended.items()
+    }
+
+
+def test_a_card_of_a_node_is_used_from_a_machine_that_has_none(grid: Grid, box: Machine) -> None:
+    grid.join(1, 400)
+    with cluster(box, grid) as executor:
+        source = run(executor, [box.ticket(f"t{number}") for number in range(3)])
+        (member,) = executor.roster.members
+        assert nodes(source) == dict.fromkeys(("t0", "t1", "t2"), member.name)
+    assert len(box.lines("load")) == 1
+    assert [box.said(f"t{number}") for number in range(3)] == ["T0", "T1", "T2"]
+    assert all(out["device"] == "Paper 1" for out in source.ended.values() if isinstance(out, dict))
+
+
+def test_what_needs_a_large_card_goes_to_the_node_that_has_one(grid: Grid, box: Machine) -> None:
+    grid.join(1, 100)
+    large = grid.join(1, 400)
+    with cluster(box, grid) as executor:
+        source = run(executor, [box.ticket(f"t{number}", model=200) for number in range(2)])
+        by_id = {member.name: member.id for member in executor.roster.members}
+    assert {by_id[name] for name in nodes(source).values()} == {large.node_id}
+
+
+def test_what_fits_no_node_is_refused_with_a_sentence(grid: Grid, box: Machine) -> None:
+    grid.join(1, 100)
+    with cluster(box, grid) as executor:
+        source = run(executor, [box.ticket("t", model=2000)])
+    said = str(source.ended["t"])
+    assert "allocating asks for 2.0 GiB; the largest GPU of the cluster has 0.1; use a smaller model" in said
+
+
+def test_without_any_card_the_sentence_says_so(grid: Grid, box: Machine) -> None:
+    with cluster(box, grid) as executor:
+        source = run(executor, [box.ticket("t")])
+    assert "asks for a GPU, but no node of the cluster can give it one; add a node" in str(source.ended["t"])
+
+
+def test_head_and_node_work_at_the_same_time(grid: Grid, box: Machine) -> None:
+    grid.join(1)
+    hang = box.folder / "hang"
+    hang.touch()
+    with cluster(box, grid) as executor:
+        source, scheduler = (
+            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
+            Scheduler(executor),
+        )
+        scheduler.add(source)
+
+        def both() -> bool:
+            scheduler.step(0.1)
+            return len(box.lines("run")) == 2
+
+        assert wait_until(both)
+        hang.unlink()
+        scheduler.run()
+    assert sorted(map(str, nodes(source).values()))[0] == "None"
+    assert len(set(nodes(source).values())) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_that_joins_late_is_used(grid: Grid, box: Machine) -> None:
+    with cluster(box, grid) as executor:
+        source, scheduler = Tickets([on_cpu(box.ticket(f"t{n}", seconds=0.4)) for n in range(16)]), Scheduler(executor)
+        scheduler.add(source)
+        assert wait_until(lambda: scheduler.step(0.1) or bool(source.ended))
+        grid.join()
+        scheduler.run()
+    assert None in nodes(source).values()
+    assert len(set(nodes(source).values())) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_ran_on_a_node_that_died_runs_elsewhere_and_nothing_else_again(grid: Grid, box: Machine) -> None:
+    dying = grid.join(1, 400)
+    hang = box.folder / "hang"
+    with cluster(box, grid) as executor:
+        first = run(executor, [box.ticket("first")])
+        hang.touch()
+        source, scheduler = Tickets([box.ticket("second", hang=str(hang))]), Scheduler(executor)
+        scheduler.add(source)
+
+        def begun() -> bool:
+            scheduler.step(0.1)
+            return len(box.lines("run")) == 2
+
+        assert wait_until(begun)
+        grid.kill(dying)
+        hang.unlink()
+        grid.join(1, 400)
+        scheduler.run()
+    assert len(set(nodes(first).values()) | set(nodes(source).values())) == 2
+    assert box.said("second") == "SECOND"
+    assert len(box.lines("run")) == 3  # first, second, and second once more
+
+
+def test_a_worker_killed_on_a_node_is_replaced_there(grid: Grid, box: Machine) -> None:
+    grid.join(1, 400)
+    hang = box.folder / "hang"
+    hang.touch()
+    with cluster(box, grid) as executor:
+        source, scheduler = Tickets([box.ticket("t", hang=str(hang))]), Scheduler(executor)
+        scheduler.add(source)
+
+        def begun() -> bool:
+            scheduler.step(0.1)
+            return bool(box.lines("run"))
+
+        assert wait_until(begun)
+        os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
+        hang.unlink()
+        scheduler.run()
+    assert box.said("t") == "T"
+    assert len(box.lines("load")) == 2
+
+
+def test_an_agent_that_was_killed_is_started_anew_and_its_task_again(grid: Grid, box: Machine) -> None:
+    grid.join(1)
+    hang = box.folder / "hang"
+    hang.touch()
+    with cluster(box, grid) as executor:
+        source, scheduler = (
+            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
+            Scheduler(executor),
+        )
+        scheduler.add(source)
+
+        def begun() -> bool:
+            scheduler.step(0.1)
+            return len(box.lines("run")) == 2
+
+        assert wait_until(begun)
+        (member,) = executor.roster.members
+        os.kill(member.pid, signal.SIGKILL)
+        time.sleep(0.5)
+        hang.unlink()
+        scheduler.run()
+    assert [box.said("t0"), box.said("t1")] == ["T0", "T1"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_with_other_bytes_of_a_model_is_refused_by_name_until_it_has_the_same(
+    grid: Grid, box: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "_AGAIN", 0.5)
+    for folder, text in ((box.folder / "models", "one"), (grid.root / "other", "two")):
+        (folder / "maker").mkdir(parents=True)
+        (folder / "maker" / "weights.bin").write_text(text)
+    grid.join(1, 400, DUBD_MODELS=str(grid.root / "other"))
+    with cluster(box, grid) as executor:
+        ((name, why),) = executor.roster.refused.items()
+        assert why.startswith("its maker/weights.bin has other bytes than the one here (sha256 ")
+        source = run(executor, [box.ticket("t")])
+        assert f"no node of the cluster can give it one ({name} is refused: its maker/weights.bin" in str(
+            source.ended["t"]
+        )
+        standing = (box.folder / "work" / ".log" / roster.STANDING).read_text()
+        assert '"state": "refused"' in standing
+        assert "maker/weights.bin" in standing
+        (grid.root / "other" / "maker" / "weights.bin").write_text("one")
+        assert wait_until(lambda: len(executor.roster.members) == 1)
+        assert not isinstance(run(executor, [box.ticket("u")]).ended["u"], DubdError)
