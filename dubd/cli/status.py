@@ -36,13 +36,15 @@ def status(
 
     It reads what is on the disk, so it works while the daemon runs.
     """
+    from dubd.cli.voice import LOGS
+    from dubd.cluster import standing as nodes
     from dubd.service.standing import of_video, standing
 
     folders = Folders.find()
     if video is not None:
         found: dict[str, Any] = {"videos": [of_video(chosen(video, folders))], "drops": []}
     else:
-        found = standing(folders)
+        found = standing(folders) | {"nodes": nodes.standing(folders.workspace / LOGS)}
     if json:
         show_json(found["videos"][0] if video else found)
         return
@@ -61,7 +63,7 @@ def status(
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")
     if video is None:
-        for line in _gpus(found["gpu"]):
+        for line in (*_gpus(found["gpu"]), *nodes.lines(found["nodes"])):
             say(line)
 
 

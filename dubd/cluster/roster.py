@@ -19,11 +19,11 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from dubd.cluster.member import Member
+from dubd.cluster.standing import STANDING
 from dubd.cluster.versions import Versions, differences, versions
 
 log = logging.getLogger("dubd.cluster")
 
-STANDING = "cluster.json"  # in the workspace's log folder
 _EVERY = 1.0  # s between two looks at who is there
 _SILENT = 5.0  # s without an answer after which a node counts as gone
 _AGAIN = 60.0  # s after which a refused node is looked over again: a person may have mended it

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dubd.cluster import roster
+from dubd.cluster.standing import STANDING
 from dubd.graph.state import State
 from tests.cluster.conftest import Grid
 from tests.scenarios.conftest import Home, lines_of, make_home, tasks
@@ -29,6 +30,14 @@ def lite_home(root: Path) -> Home:
     home = make_home(root)
     (root / "rules" / "quick.yaml").unlink()
     shutil.copy(LITE, root / "rules")
+    return home
+
+
+def sound_home(root: Path) -> Home:
+    """By a rule that leaves the picture alone: a dub of two seconds is quick."""
+    home = lite_home(root)
+    off = "stages: {lipsync: none, restore: none}"
+    (root / "rules" / "lite.yaml").write_text(f"default: true\nlanguages: {{source: en, target: es}}\n{off}\n")
     return home
 
 
@@ -67,6 +76,11 @@ def far(tmp_path: Path, grid: Grid) -> Iterator[Home]:  # noqa: ARG001  (the clu
     yield lite_home(tmp_path / "home")
 
 
+@pytest.fixture
+def quick(tmp_path: Path, grid: Grid) -> Home:  # noqa: ARG001
+    return sound_home(tmp_path / "home")
+
+
 class TestTheSample:
     def test_is_dubbed_byte_for_byte_as_on_one_machine(
         self, grid: Grid, far: Home, talking_head: Path, local: dict[str, str]
@@ -84,7 +98,7 @@ class TestTheSample:
     ) -> None:
         dying = grid.join(2)
         head = far.start("run", talking_head, *RAY, "--json")
-        standing = far.root / "workspace" / ".log" / roster.STANDING
+        standing = far.root / "workspace" / ".log" / STANDING
         assert wait_until(lambda: standing.exists() and busy(standing) > 0, 60)
         os.killpg(head.pid, signal.SIGKILL)
         first = tasks(head.communicate()[0])
@@ -110,52 +124,49 @@ def busy(standing: Path) -> int:
 
 
 class TestASentence:
-    def test_says_that_no_cluster_is_there(self, far: Home, talking_head: Path) -> None:
-        done = far.dubd("run", talking_head, "--executor", "ray", environ={"RAY_ADDRESS": "127.0.0.1:1"})
+    def test_says_that_no_cluster_is_there(self, quick: Home, talking_head: Path) -> None:
+        done = quick.dubd("run", talking_head, "--executor", "ray", environ={"RAY_ADDRESS": "127.0.0.1:1"})
         assert done.returncode == 2
         (line,) = lines_of(done)
-        assert line.startswith("no Ray cluster ")
+        assert line.startswith("dubd: no Ray cluster at 127.0.0.1:1: ")
         assert "`ray start --head`" in line
 
     def test_names_a_node_that_runs_another_dubd(
-        self, grid: Grid, far: Home, talking_head: Path, tmp_path: Path
+        self, grid: Grid, quick: Home, talking_head: Path, tmp_path: Path
     ) -> None:
         other = tmp_path / "other"
         shutil.copytree(Path(roster.__file__).parents[1], other / "dubd")
         with (other / "dubd" / "errors.py").open("a") as file:
             file.write("# one line more\n")
         grid.join(1, PYTHONPATH=str(other))
-        done = far.dubd("run", talking_head, *RAY, "--clip", "0+2")
+        done = quick.dubd("run", talking_head, *RAY, "--clip", "0+2")
         assert done.returncode == 0, done.stderr
         (line,) = [line for line in (done.stdout + done.stderr).splitlines() if "refused" in line]
         assert "is refused: its dubd has other sources than the one here (" in line
-        assert not any(run["facts"].get("node") for run in runs(far).values())
+        assert not any(run["facts"].get("node") for run in runs(quick).values())
 
-    def test_says_how_to_get_ray(self, far: Home, talking_head: Path) -> None:
+    def test_says_how_to_get_ray(self, quick: Home, talking_head: Path) -> None:
         hide = "import sys; sys.modules['ray'] = None; from dubd.cli.main import main; main()"
         command = [sys.executable, "-c", hide, "run", str(talking_head), "--executor", "ray"]
-        done = subprocess.run(command, env=far.environ, cwd="/", capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=quick.environ, cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert lines_of(done) == ["--executor ray needs Ray; pip install 'dubd[ray]'"]
+        assert lines_of(done) == ["dubd: --executor ray needs Ray; pip install 'dubd[ray]'"]
 
 
-def test_plain_doit_uses_the_cluster_too(grid: Grid, far: Home, talking_head: Path) -> None:
-    (far.root / "rules" / "lite.yaml").write_text(
-        "default: true\nlanguages: {source: en, target: es}\nstages: {lipsync: none, restore: none}\n"
-    )
-    shutil.copy(talking_head, far.root / "talk.mp4")
-    (far.root / "talk.srt").write_text("1\n00:00:00,300 --> 00:00:01,200\nGood morning.\n")
+def test_plain_doit_uses_the_cluster_too(grid: Grid, quick: Home, talking_head: Path) -> None:
+    shutil.copy(talking_head, quick.root / "talk.mp4")
+    (quick.root / "talk.srt").write_text("1\n00:00:00,300 --> 00:00:01,200\nGood morning.\n")
     grid.join(1)
     checkout = Path(__file__).parents[2]
-    done = far.dubd("run", far.root / "talk.mp4", "--clip", "0+2", "--executor", "local")
+    done = quick.dubd("run", quick.root / "talk.mp4", "--clip", "0+2", "--executor", "local")
     assert done.returncode == 0, done.stderr
-    before = artifacts(far)
-    (folder,) = far.videos()
+    before = artifacts(quick)
+    (folder,) = quick.videos()
     (folder / "segments" / "000" / "translation.json").unlink()
     (folder / "segments" / "000" / "speech.wav").unlink()
     command = [sys.executable, "-m", "doit", "-f", str(checkout / "dodo.py"), "-d", str(checkout), "-n", "1"]
-    environ = {**far.environ, "DUBD_EXECUTOR": "ray"}
+    environ = {**quick.environ, "DUBD_EXECUTOR": "ray"}
     built = subprocess.run(command, env=environ, cwd=checkout, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
-    assert artifacts(far) == before
-    assert not far.dubd("status").returncode
+    assert artifacts(quick) == before
+    assert not quick.dubd("status").returncode

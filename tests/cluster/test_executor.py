@@ -13,6 +13,7 @@ import pytest
 
 from dubd.cluster import roster
 from dubd.cluster.executor import RayExecutor
+from dubd.cluster.standing import lines, standing
 from dubd.errors import DubdError
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Ticket
@@ -201,9 +202,8 @@ def test_a_node_with_other_bytes_of_a_model_is_refused_by_name_until_it_has_the_
         assert f"no node of the cluster can give it one ({name} is refused: its maker/weights.bin" in str(
             source.ended["t"]
         )
-        standing = (box.folder / "work" / ".log" / roster.STANDING).read_text()
-        assert '"state": "refused"' in standing
-        assert "maker/weights.bin" in standing
+        (line,) = lines(standing(box.folder / "work" / ".log"))
+        assert line == f"node {name} is refused: {why}"
         (grid.root / "other" / "maker" / "weights.bin").write_text("one")
         assert wait_until(lambda: len(executor.roster.members) == 1)
         assert not isinstance(run(executor, [box.ticket("u")]).ended["u"], DubdError)
