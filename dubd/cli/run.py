@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubd.cli.where import Address, Executor, Storage
+from dubd.cluster.choice import Choice
 from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
     from dubd.cli.board import Board
-    from dubd.cluster.choice import Choice
     from dubd.folders import Folders
     from dubd.graph.build import Event
     from dubd.graph.video import Video
@@ -47,7 +47,6 @@ def run(
     """
     from dubd.cli.board import board
     from dubd.cli.voice import voiced
-    from dubd.cluster.choice import Choice
     from dubd.folders import Folders
     from dubd.service.local import require_local
 
@@ -60,8 +59,8 @@ def run(
 class _Run:
     """One `dubd run`: `exit` is the code of the first fault that is shown, whichever video it is of."""
 
-    def __init__(self, folders: Folders, board: Board, jobs: int | None, choice: Choice) -> None:
-        self.folders, self.board, self.jobs, self.choice = folders, board, jobs, choice
+    def __init__(self, folders: Folders, board: Board, jobs: int | None, choice: Choice | None = None) -> None:
+        self.folders, self.board, self.jobs, self.choice = folders, board, jobs, choice or Choice()
         self.exit = Exit.OK
         self.stopped = False
         self._executor: AnyExecutor | None = None  # one that was opened before the videos were claimed

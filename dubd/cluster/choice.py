@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubd.errors import DubdError, Exit
-from dubd.schedule.executor import LocalExecutor
 
 if TYPE_CHECKING:
     from dubd.cluster.executor import RayExecutor
+    from dubd.schedule.executor import LocalExecutor
 
 EXECUTOR, STORAGE = "DUBD_EXECUTOR", "DUBD_STORAGE"
 _EXECUTORS, _STORAGES = ("local", "ray"), ("value", "shared")
@@ -51,6 +51,8 @@ class Choice:
     def open(self, logs: Path, slots: int | None) -> AbstractContextManager[LocalExecutor | RayExecutor]:
         """The executor, to be used with `with`. Errors: DubdError where Ray or the cluster is not there."""
         if not self.far:
+            from dubd.schedule.executor import LocalExecutor
+
             return LocalExecutor(logs, slots)
         if find_spec("ray") is None:
             raise DubdError("--executor ray needs Ray", remedy="pip install 'dubd[ray]'", exit=Exit.USAGE)

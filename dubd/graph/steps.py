@@ -40,14 +40,20 @@ class Step:
     @property
     def key(self) -> dict[str, Any]:
         """What changes the step's bytes besides the contents of its inputs."""
+        return self.keyed({})
+
+    def keyed(self, revisions: dict[tuple[str, str], str]) -> dict[str, Any]:
+        """The key; `revisions` keeps those of engines, a millisecond each, for the other steps of a build."""
         key: dict[str, Any] = {"version": VERSIONS[self.stage], "params": dict(self.params)}
         if self.rule:
-            engine = registry.find(self.stage, self.rule.engine)
+            engine, named = registry.find(self.stage, self.rule.engine), (self.stage, self.rule.engine)
+            if named not in revisions:
+                revisions[named] = engine.revision()
             params, apart = self.rule.params, {*engine.model_params, *engine.upkeep_params}
             kept = engine.clone_params if self.stage == "clone" else None
             key["engine"] = {
                 "name": self.rule.engine,
-                "revision": engine.revision(),
+                "revision": revisions[named],
                 "params": {
                     name: value
                     for name, value in params.items()

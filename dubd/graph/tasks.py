@@ -77,6 +77,7 @@ class VideoTasks:
     def __init__(self, video: Video, folder: str | None = None) -> None:
         self.video = video
         self.folder = folder or str(video.folder)
+        self._revisions: dict[tuple[str, str], str] = {}  # of engines: one build goes by one of each
         self.plan_read: tuple[int, int, int] | None = None  # stamp of plan.json when the tasks were made of it
 
     def plan(self) -> Task:
@@ -118,7 +119,9 @@ class VideoTasks:
 
     def runs(self, state: State) -> dict[str, dict[str, Any]]:
         """The last runs of the video's own tasks: those of a rule or a plan that it had before do not count."""
-        names = {self.plan().name, *(task.name for task in self.rest())}
+        names = {f"plan:{self.video.id}"}
+        if plan := self.read_plan():
+            names |= {f"{self.video.id}:{step.name}" for step, _ in self._whole(plan)}
         return {task: run for task, run in state.runs().items() if task in names}
 
     def all(self, state: State) -> list[Task]:
@@ -168,7 +171,7 @@ class VideoTasks:
         inputs = {key: self._at(path) for key, path in step.inputs.items()}
         lists = {key: tuple(map(self._at, paths)) for key, paths in step.lists.items()}
         outputs = {key: self._at(path) for key, path in step.outputs.items()}
-        key = step.key
+        key = step.keyed(self._revisions)
         ticket = Ticket(
             task=name,
             stage=step.stage,

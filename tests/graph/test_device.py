@@ -140,5 +140,5 @@ class TestVram:
         assert went.startswith("NO GPU: speak with heavy runs on the CPU")
 
     def test_an_engine_of_the_cpu_asks_no_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(device, "gpu", lambda: pytest.fail("the driver was asked"))
+        monkeypatch.setattr(device, "reachable", lambda: pytest.fail("the driver was asked"))
         assert device.vram("speak", StageRule(engine="say")) is None

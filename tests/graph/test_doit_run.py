@@ -11,7 +11,6 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from dubd.errors import DubdError, Exit
-from dubd.graph import doit_run
 from dubd.graph.content import ContentChecker
 from dubd.graph.doit_run import creators
 from dubd.graph.state import Shards, owned
@@ -24,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def doit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Doit:
-    monkeypatch.setattr(doit_run, "LocalExecutor", lambda *_: nullcontext(desk.stand))
+    monkeypatch.setattr("dubd.schedule.executor.LocalExecutor", lambda *_: nullcontext(desk.stand))
     monkeypatch.chdir(ROOT)  # its pyproject.toml names the run command and the backend
 
     def run(*words: str) -> int:
