@@ -24,6 +24,8 @@ from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
 
 _OPEN = "open"  # noted while a build runs: after a kill there may be temporary files, as after it was given up
+_PLANLESS = 2  # tasks of a video without a plan: the plan, and the group that is to come
+_HOUR = 500
 
 
 class VideoBuild:
@@ -67,6 +69,14 @@ class VideoBuild:
         self._control = control
         build.start()
         return build
+
+    @property
+    def size(self) -> int:
+        """About how many tasks it holds in memory; what a video of an hour has, where it has no plan yet."""
+        if self._build is None:
+            return 0
+        known = len(self._control.tasks)
+        return known if known > _PLANLESS else _HOUR
 
     @property
     def failed(self) -> list[tuple[str, DubdError]]:

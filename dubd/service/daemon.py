@@ -33,6 +33,8 @@ from dubd.service.waits import Waits
 _NAMED = 3  # videos that the status tells by name
 _PAUSE, _PAUSE_MOST = 0.1, 2.0  # s between two looks, four times what the last one took: events come by the thousand
 _BEGINNING = 1.0  # s of one turn for new builds: thousands of them at a start must not keep systemd from hearing of it
+# Tasks of videos that are open at once: 20 KB each, and far more than any batch can be made of. With many slots, more.
+_OPEN, _OPEN_A_SLOT = 10_000, 16
 DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
 
 
@@ -68,6 +70,7 @@ class Daemon:
         self.stopping = False
         self._reloading = False
         self._room = Room()
+        self._executor = executor
         self._scheduler = Scheduler(executor, patient=True, room=self._room)
         self._tell = tell
         self._now = now
@@ -90,6 +93,7 @@ class Daemon:
         self._behind = False  # videos are left for the next turn
         self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
+        self._held_back = False  # some videos are not opened yet, since there is enough to do
         self._done: set[Path] = set()  # told to be built or up to date
 
     def stop(self) -> None:
@@ -107,6 +111,7 @@ class Daemon:
         busy = (
             self._building
             or self._behind
+            or self._held_back
             or self._taking.pending
             or self._moving
             or self._failures.soon
@@ -160,7 +165,7 @@ class Daemon:
         for path in self._waits.arrived():  # a video's models, or what a refused drop's rule lacked
             self._again(path)
             self._wake.set()
-        if self._watch.moved:
+        if self._watch.moved or (self._held_back and not self._enough):
             self._wake.set()
         if self._now() >= self._next():
             self._turn()
@@ -230,7 +235,7 @@ class Daemon:
             self._done.discard(path)
             self._failures.gone(path)
         spent = 0.0
-        self._behind = False
+        self._behind = self._held_back = False
         for folder in folders:
             if folder in self._building or self._failures.waits(folder) or self.stopping:
                 continue
@@ -242,6 +247,9 @@ class Daemon:
                 continue  # a hand edit is being saved
             else:
                 self._moving.pop(folder, None)
+                if self._enough:
+                    self._held_back = True
+                    continue
                 if spent > _BEGINNING:
                     self._behind = True
                     break
@@ -250,6 +258,12 @@ class Daemon:
                 began = time.monotonic()
                 self._begin(folder, current)
                 spent += time.monotonic() - began
+
+    @property
+    def _enough(self) -> bool:
+        """Whether the videos that are open keep everything busy: the others can wait, and take no memory."""
+        most = max(_OPEN, _OPEN_A_SLOT * self._executor.capacity().slots)
+        return sum(building.build.size for building in self._building.values()) >= most
 
     def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
         was, since = self._moving.get(folder, (None, now))
