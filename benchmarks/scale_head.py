@@ -139,10 +139,11 @@ def measure(root: Path, hours: int, slots: int) -> None:
     cpu, wall = time.process_time() - spent, time.monotonic() - began
     twice = sum(count > 1 for count in executor.ran.values())
     dubs = len(list(folders.workspace.glob("*/dubbed.es.mp4")))
+    each = (cpu - executor.own) / total * 1000
     print(
         f"{len(executor.ran)} tasks, {dubs} dubs, {twice} tasks twice; {wall:.0f} s of wall, {cpu:.0f} s of processor "
-        f"({cpu / wall:.2f} cores), of which stand-ins {executor.own:.0f} s; {(cpu - executor.own) / total * 1000:.2f} ms "
-        f"a task; peak {peak} MiB; load {os.getloadavg()[0]:.1f}"
+        f"({cpu / wall:.2f} cores), of which stand-ins {executor.own:.0f} s; {each:.2f} ms a task; peak {peak} MiB; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -57,7 +57,7 @@ class Agent:
         free = shutil.disk_usage(self._own).free
         self._hold = Hold(Path(self._own, "held"), min(_HELD, free // 10))
         self._local = LocalExecutor(self._folder / ".log", slots)
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(secrets.randbelow(1 << 40))  # none of an earlier life comes again
         self._guard = threading.Lock()
         self._places: dict[int, tuple[Slot, float]] = {}  # reserved on a card and not begun, and since when
         self._heard: dict[str, dict[int, float]] = {}
@@ -114,7 +114,7 @@ class Agent:
             return Delivery(unfit=why)
         for digest, data in parcel.loads.items():
             self._hold.put(digest, data)
-        if parcel.contents is not None and (lacks := self._hold.lacks(set(parcel.contents.values()))):
+        if lacks := self._hold.lacks(set(parcel.contents.values())):
             return Delivery(lacks=lacks)  # the place is kept for the second try
         slot: Slot | None = Slot()
         if place is not None:
@@ -126,15 +126,14 @@ class Agent:
             tickets, names = self._placed(parcel, Path(scratch))
             if tickets is None:
                 slot.close()
-                return Delivery(lacks=set((parcel.contents or {}).values()))
+                return Delivery(lacks=set(parcel.contents.values()))
             heard = self._heard.setdefault(run, {})
             try:
                 with slot:
                     answers = self._local.run(slot, tickets, heard.__setitem__)
             finally:
                 self._heard.pop(run, None)
-            by_value = parcel.contents is not None
-            made = [self._made(*pair) if by_value else {} for pair in zip(tickets, answers, strict=True)]
+            made = [{} if parcel.shared else self._made(*pair) for pair in zip(tickets, answers, strict=True)]
             return self._answer([_named(answer, names) for answer in answers], made, began)
 
     def close(self) -> None:
@@ -146,8 +145,6 @@ class Agent:
     def _placed(self, parcel: Parcel, scratch: Path) -> tuple[list[Ticket] | None, dict[str, str]]:
         """The tickets with paths of this machine, and whose names those are; None where an input went meanwhile."""
         cache = self._folder / ".cache"
-        if parcel.contents is None:
-            return [replace(ticket, cache=cache) for ticket in parcel.tickets], {}
         here: dict[str, str] = {}
         for number, (path, digest) in enumerate(parcel.contents.items()):
             place = scratch / f"in-{number}" / Path(path).name
@@ -159,6 +156,9 @@ class Agent:
         for number, ticket in enumerate(parcel.tickets):
             outputs = {}
             for index, (name, path) in enumerate(ticket.outputs.items()):
+                if parcel.shared:
+                    outputs[name] = path
+                    continue
                 place = scratch / f"out-{number}-{index}" / Path(path).name
                 place.parent.mkdir()
                 outputs[name] = str(place)
@@ -166,8 +166,8 @@ class Agent:
             tickets.append(
                 replace(
                     ticket,
-                    inputs={name: here[path] for name, path in ticket.inputs.items()},
-                    lists={name: tuple(here[path] for path in paths) for name, paths in ticket.lists.items()},
+                    inputs={name: here.get(path, path) for name, path in ticket.inputs.items()},
+                    lists={name: tuple(here.get(path, path) for path in paths) for name, paths in ticket.lists.items()},
                     outputs=outputs,
                     cache=cache,
                 )

@@ -6,16 +6,18 @@ writes what comes back to the private paths that the build syncs and renames, so
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ray.exceptions import RayError
 
 from dubd.cluster import connection
-from dubd.cluster.freight import Cargo
+from dubd.cluster.freight import Cargo, to_send
 from dubd.cluster.member import Lost, Member
 from dubd.cluster.placement import Place, choose
 from dubd.cluster.roster import Roster
@@ -32,6 +34,7 @@ from dubd.stages.job import Outcome
 log = logging.getLogger("dubd.cluster")
 
 _JOIN = 60.0  # s that nodes which are there at the start have to join before the first task is placed
+_ASKED = 32  # nodes at a time, for their cards
 _LOSSES = 3  # times that a task may be lost with its node before it is taken to be the cause
 
 
@@ -59,14 +62,14 @@ class RayExecutor(Executor):
         self._connection = connection.Connection(address)
         self._local = LocalExecutor(logs, slots)
         self._here = self._local.capacity().slots
-        self._cargo = None if shared else Cargo()
+        workspace = logs.parent.absolute()
+        self._cargo = Cargo(workspace if shared else None)
         self._guard = threading.Lock()
         self._busy = 0  # slots of this machine
         self._videos: Counter[str] = Counter()  # batches on them
         self._losses: Counter[str] = Counter()
         self._berths: set[Berth] = set()
-        workspace = logs.parent.absolute()
-        self._roster = Roster(logs, workspace if shared else None, lambda: None)
+        self._roster = Roster(logs, self._cargo.shared)
         self._roster.wait(_JOIN)
         gpu.reach_further(self._devices)
 
@@ -85,16 +88,9 @@ class RayExecutor(Executor):
 
     def cards(self) -> tuple[Card, ...]:
         """The cards of all machines. Those of one that does not answer are left out."""
-        found = list(self._local.cards())
-        for member in self._roster.members:
-            try:
-                found += member.cards()
-            except (RayError, Lost) as error:
-                log.info("no word of the cards of %s: %s", member.name, error)
-                continue
-            if member.look.peaks:
-                self._local.estimates.peaks.take(member.look.peaks)
-        return tuple(found)
+        with ThreadPoolExecutor(max_workers=_ASKED) as asking:
+            there = asking.map(self._cards_of, self._roster.members)
+            return (*self._local.cards(), *itertools.chain.from_iterable(there))
 
     def need(self, ticket: Ticket, batch: int) -> int:
         """As for one machine, by what was measured on any."""
@@ -192,6 +188,16 @@ class RayExecutor(Executor):
 
     # Within.
 
+    def _cards_of(self, member: Member) -> tuple[Card, ...]:
+        try:
+            found = member.cards()
+        except (RayError, Lost) as error:
+            log.info("no word of the cards of %s: %s", member.name, error)
+            return ()
+        if member.look.peaks:
+            self._local.estimates.peaks.take(member.look.peaks)
+        return found
+
     def _slot(self, start: Start, video: str) -> Slot | None:
         """Called from the scheduler's thread: by what is known, nobody is asked."""
         ticket, kind = start.batch[0].ticket, start.batch[0].ticket.kind
@@ -208,11 +214,12 @@ class RayExecutor(Executor):
         return self._enter(Berth(self, video, member, None, None))
 
     def _elsewhere(self, ticket: Ticket, kind: Kind, video: str) -> Iterator[tuple[Place, Member]]:
-        if ticket.home and self._cargo:
+        if self._cargo.at_home(ticket):
             return
+        pieces = self._cargo.pieces(ticket)
         for member in self._roster.members:
             if member.busy < member.slots and kind not in member.unfit():
-                load = self._cargo.to_send(ticket, member.held) if self._cargo else 0
+                load = to_send(pieces, member.held)
                 free, slots, same = member.slots - member.busy, member.slots, member.videos[video]
                 yield Place(member.name, free, slots, kind in member.resident, load, member.bandwidth, same), member
 

@@ -6,7 +6,8 @@ import hashlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ _MOST = 50_000  # files whose digests are remembered, at the head and for each n
 
 @dataclass(frozen=True)
 class Parcel:
-    """A batch. `contents`: each input's digest, by the path that it has at the head; None where storage is shared.
+    """A batch. `contents`: by the path that it has at the head, the digest of each input that goes by value.
 
-    `loads`: the bytes of those that the node has not got yet. `owns`: identities of the user's own models.
+    `loads`: the bytes of those that the node has not got yet. `owns`: identities of the user's own models. `shared`:
+    the other inputs are read, and outputs are written, by the head's own paths.
     """
 
     tickets: tuple[Ticket, ...]
-    contents: Mapping[str, str] | None
+    contents: Mapping[str, str]
     loads: Mapping[str, bytes]
     owns: tuple[tuple[Own, str], ...] = ()
+    shared: bool = False
 
     @property
     def size(self) -> int:
@@ -92,30 +95,37 @@ class Known:
 
 
 class Cargo:
-    """The head's end: reads what is to be sent, writes what comes back, and knows files by their stamps."""
+    """The head's end: reads what is to be sent, writes what comes back, and knows files by their stamps.
 
-    def __init__(self) -> None:
+    What lies in the folder `shared` is not sent: every node has it by the same path.
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
+        self.shared = shared
         self._digests: dict[tuple[int, int, int, int], str] = {}
         self._guard = threading.Lock()
 
-    def to_send(self, ticket: Ticket, held: Known) -> int:
-        """Bytes that would have to be sent to a node; a file that nobody has sent or made there yet counts whole."""
-        count = 0
+    def at_home(self, ticket: Ticket) -> bool:
+        """Whether it reads a whole video, or much of one, that would have to be sent."""
+        return ticket.home and not all(map(self._is_shared, inputs(ticket)))
+
+    def pieces(self, ticket: Ticket) -> list[tuple[str | None, int]]:
+        """What goes by value of its inputs: digests as far as they are known without reading, and bytes."""
+        found: list[tuple[str | None, int]] = []
         for path in inputs(ticket):
-            try:
-                stat = os.stat(path)
-            except OSError:
-                continue
-            digest = self._digests.get(_stamp(stat))
-            if digest is None or digest not in held:
-                count += stat.st_size
-        return count
+            if not self._is_shared(path):
+                with suppress(OSError):
+                    stat = os.stat(path)
+                    found.append((self._digests.get(_stamp(stat)), stat.st_size))
+        return found
 
     def pack(self, tickets: Sequence[Ticket], held: Collection[str] | Known) -> Parcel:
         """The batch for a node that holds so much. Errors: OSError where an input cannot be read."""
         contents: dict[str, str] = {}
         loads: dict[str, bytes] = {}
         for path in dict.fromkeys(path for ticket in tickets for path in inputs(ticket)):
+            if self._is_shared(path):
+                continue
             stat = os.stat(path)
             digest = self._digests.get(_stamp(stat))
             if digest is None or digest not in held:
@@ -125,7 +135,8 @@ class Cargo:
                 if digest not in held:
                     loads[digest] = data
             contents[path] = digest
-        return Parcel(tuple(tickets), contents, loads, owns(tickets))
+        sent = tuple(_absolute(ticket, contents) if self.shared else ticket for ticket in tickets)
+        return Parcel(sent, contents, loads, owns(tickets), self.shared is not None)
 
     def unpack(self, tickets: Sequence[Ticket], delivery: Delivery) -> list[str]:
         """Write what was made to each ticket's (private) outputs; the build syncs and renames. Returns the digests."""
@@ -138,6 +149,9 @@ class Cargo:
                 digests.append(digest)
         return digests
 
+    def _is_shared(self, path: str) -> bool:
+        return self.shared is not None and Path(path).absolute().is_relative_to(self.shared)
+
     def _learn(self, stat: os.stat_result, digest: str) -> None:
         with self._guard:
             self._digests[_stamp(stat)] = digest
@@ -145,10 +159,29 @@ class Cargo:
                 del self._digests[next(iter(self._digests))]
 
 
+def to_send(pieces: Iterable[tuple[str | None, int]], held: Known) -> int:
+    """Bytes that a node lacks of them; what nobody has sent or made yet counts whole."""
+    return sum(size for digest, size in pieces if digest is None or digest not in held)
+
+
 def owns(tickets: Sequence[Ticket]) -> tuple[tuple[Own, str], ...]:
     """The user's own models that the batch's engine loads, with what they hold here."""
     found = (model for model in tickets[0].models if isinstance(model, Own))
     return tuple((model, store.identity(model)) for model in found)
+
+
+def _absolute(ticket: Ticket, contents: Mapping[str, str]) -> Ticket:
+    """For a machine with another current folder; what goes by value keeps the name that it is sent by."""
+
+    def at(path: str) -> str:
+        return path if path in contents else str(Path(path).absolute())
+
+    return replace(
+        ticket,
+        inputs={name: at(path) for name, path in ticket.inputs.items()},
+        lists={name: tuple(map(at, paths)) for name, paths in ticket.lists.items()},
+        outputs={name: at(path) for name, path in ticket.outputs.items()},
+    )
 
 
 def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:

@@ -10,16 +10,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dubd.cluster.agent import Agent, Look
-from dubd.cluster.freight import Cargo, Delivery, Known, Parcel, owns
+from dubd.cluster.freight import Cargo, Delivery, Known
 from dubd.cluster.placement import BANDWIDTH
 from dubd.cluster.versions import Versions
 from dubd.schedule.admission import Card, Start
@@ -31,6 +32,7 @@ log = logging.getLogger("dubd.cluster")
 
 _START = 120.0  # s that a node has to start an agent and to tell what it computes with, model files hashed included
 _ASK = 10.0  # s that a node has for an answer that takes no work
+_END = 3.0  # s that an agent has to end its workers and to remove its files
 _FRESH = 1.0  # s for which the cards are taken to be as they were, unless something was begun or ended there
 _UNFIT = 300.0  # s after which a node that could not do a kind of ticket is asked again
 _ENOUGH = 1 << 20  # bytes from which on a transfer tells the bandwidth
@@ -146,8 +148,8 @@ class Member:
         if not self.lost.is_set():
             self._call("give_back", place)
 
-    def run(self, place: int | None, tickets: Sequence[Ticket], heard: Heard, cargo: Cargo | None) -> Delivery:
-        """Have a batch done there, its outputs written; without `cargo` storage is shared.
+    def run(self, place: int | None, tickets: Sequence[Ticket], heard: Heard, cargo: Cargo) -> Delivery:
+        """Have a batch done there, its outputs written.
 
         Errors: RayError and Lost where the node went meanwhile; OSError of an input or an output.
         """
@@ -170,26 +172,29 @@ class Member:
             log.warning("%s is given no tasks of %s: it %s", self.name, ticket.stage, why)
             return replace(delivery, answers=[Again(f"{self.name} {why}")] * len(tickets))
         self.resident = set(delivery.resident)
-        if cargo:
-            self.held.add(cargo.unpack(tickets, delivery))
+        self.held.add(cargo.unpack(tickets, delivery))
         return replace(delivery, answers=[_here(answer, self.name) for answer in delivery.answers], made=())
 
     def close(self) -> None:
-        """End the agent; its workers go with it."""
+        """End the agent, in an orderly way if it answers; its workers go with it."""
+        if not self.lost.is_set():
+            with suppress(RayError, Lost):
+                self._wait(self._call("close"), _END)
+        self.lost.set()
+        ray.kill(self._actor)
+
+    def forsake(self) -> None:
+        """Whoever waits for it waits no longer; should it still live, it ends."""
         self.lost.set()
         ray.kill(self._actor)
 
     def _send(
-        self, run: str, place: int | None, tickets: Sequence[Ticket], cargo: Cargo | None, held: Known | tuple[()]
+        self, run: str, place: int | None, tickets: Sequence[Ticket], cargo: Cargo, held: Known | tuple[()]
     ) -> Delivery:
-        if cargo is None:
-            parcel = Parcel(tuple(map(_absolute, tickets)), None, {}, owns(tickets))
-        else:
-            parcel = cargo.pack(tickets, held)
+        parcel = cargo.pack(tickets, held)
         began, size = time.monotonic(), parcel.size
         delivery: Delivery = self._wait(self._actor.run.options(concurrency_group="work").remote(run, place, parcel))
-        if parcel.contents is not None:
-            self.held.add(parcel.contents.values())
+        self.held.add(parcel.contents.values())
         size += delivery.size
         if size >= _ENOUGH:
             rate = size / max(1e-3, time.monotonic() - began - delivery.seconds)
@@ -218,13 +223,3 @@ class Member:
 def _here(answer: Outcome | Again, name: str) -> Outcome | Again:
     """Keep with a task's facts on which node it ran."""
     return {**answer, "node": name} if isinstance(answer, dict) else answer
-
-
-def _absolute(ticket: Ticket) -> Ticket:
-    """For another machine, whose current folder is another one."""
-
-    def at(paths: Mapping[str, str]) -> dict[str, str]:
-        return {name: str(Path(path).absolute()) for name, path in paths.items()}
-
-    lists = {name: tuple(str(Path(path).absolute()) for path in paths) for name, paths in ticket.lists.items()}
-    return replace(ticket, inputs=at(ticket.inputs), outputs=at(ticket.outputs), lists=lists)

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -34,11 +34,10 @@ class Roster:
     """Follows the nodes of the cluster that this process is connected to, from a thread of its own.
 
     `shared`: a folder that every node must see as it is here; None where artifacts go by value.
-    `moved` is called whenever somebody came or went.
     """
 
-    def __init__(self, logs: Path, shared: Path | None, moved: Callable[[], None]) -> None:
-        self._standing, self._shared, self._moved = logs / STANDING, shared, moved
+    def __init__(self, logs: Path, shared: Path | None) -> None:
+        self._standing, self._shared = logs / STANDING, shared
         self._ours: Versions = versions()
         self._here: str = ray.get_runtime_context().get_node_id()
         self._members: dict[str, Member] = {}
@@ -89,9 +88,8 @@ class Roster:
         self._closed.set()
         self._thread.join(_EVERY + _SILENT)
         self._pool.shutdown(cancel_futures=True)
-        for member in self.members:
-            with suppress(RayError):
-                member.close()
+        with ThreadPoolExecutor(max_workers=32) as ending:
+            list(ending.map(_end, self.members))
         with suppress(OSError):
             self._standing.unlink(missing_ok=True)
             if self._shared:
@@ -162,7 +160,6 @@ class Roster:
             if known is None or known[1] != why:
                 log.warning("the node %s is refused: %s", name, why)
         self._tell()
-        self._moved()
 
     def _objection(self, member: Member) -> str | None:
         if found := differences(self._ours, member.versions()):
@@ -188,8 +185,7 @@ class Roster:
             self._gone.append((member, time.monotonic()))
         log.warning("the node %s is lost, what ran there runs elsewhere: %s", member.name, why)
         with suppress(RayError):
-            member.close()
-        self._moved()
+            member.forsake()
 
     @property
     def _token_path(self) -> Path:
@@ -232,6 +228,11 @@ def _member(member: Member) -> dict[str, Any]:
         "gpus": [device.name for device in member.look.devices],
         "unfit": sorted(set(member.unfit().values())),
     }
+
+
+def _end(member: Member) -> None:
+    with suppress(RayError):
+        member.close()
 
 
 def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -50,9 +50,14 @@ def nodes(source: Tickets) -> dict[str, Any]:
     }
 
 
-def test_a_card_of_a_node_is_used_from_a_machine_that_has_none(grid: Grid, box: Machine) -> None:
+def test_a_card_of_a_node_is_used_from_a_machine_that_has_none_and_what_fits_no_card_is_refused_with_a_sentence(
+    grid: Grid, box: Machine
+) -> None:
     grid.join(1, 400)
     with cluster(box, grid) as executor:
+        huge = box.ticket("huge", model=2000)
+        said = str(run(executor, [huge]).ended["huge"])
+        assert "allocating asks for 2.0 GiB; the largest GPU of the cluster has 0.4; use a smaller model" in said
         source = run(executor, [box.ticket(f"t{number}") for number in range(3)])
         (member,) = executor.roster.members
         assert nodes(source) == dict.fromkeys(("t0", "t1", "t2"), member.name)
@@ -68,14 +73,6 @@ def test_what_needs_a_large_card_goes_to_the_node_that_has_one(grid: Grid, box: 
         source = run(executor, [box.ticket(f"t{number}", model=200) for number in range(2)])
         by_id = {member.name: member.id for member in executor.roster.members}
     assert {by_id[name] for name in nodes(source).values()} == {large.node_id}
-
-
-def test_what_fits_no_node_is_refused_with_a_sentence(grid: Grid, box: Machine) -> None:
-    grid.join(1, 100)
-    with cluster(box, grid) as executor:
-        source = run(executor, [box.ticket("t", model=2000)])
-    said = str(source.ended["t"])
-    assert "allocating asks for 2.0 GiB; the largest GPU of the cluster has 0.1; use a smaller model" in said
 
 
 def test_without_any_card_the_sentence_says_so(grid: Grid, box: Machine) -> None:
@@ -108,14 +105,26 @@ def test_head_and_node_work_at_the_same_time(grid: Grid, box: Machine) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_node_that_joins_late_is_used(grid: Grid, box: Machine) -> None:
+    hang = box.folder / "hang"
+    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = Tickets([on_cpu(box.ticket(f"t{n}", seconds=0.4)) for n in range(16)]), Scheduler(executor)
+        source, scheduler = (
+            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
+            Scheduler(executor),
+        )
         scheduler.add(source)
-        assert wait_until(lambda: scheduler.step(0.1) or bool(source.ended))
+
+        def working(count: int) -> bool:
+            scheduler.step(0.1)
+            return len(box.lines("run")) == count
+
+        assert wait_until(lambda: working(1))
         grid.join()
+        assert wait_until(lambda: working(2))
+        hang.unlink()
         scheduler.run()
-    assert None in nodes(source).values()
-    assert len(set(nodes(source).values())) == 2
+    assert nodes(source)["t0"] is None
+    assert nodes(source)["t1"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -207,3 +216,14 @@ def test_a_node_with_other_bytes_of_a_model_is_refused_by_name_until_it_has_the_
         (grid.root / "other" / "maker" / "weights.bin").write_text("one")
         assert wait_until(lambda: len(executor.roster.members) == 1)
         assert not isinstance(run(executor, [box.ticket("u")]).ended["u"], DubdError)
+
+
+def test_shared_storage_sends_nothing_and_the_node_writes_where_the_head_looks(grid: Grid, box: Machine) -> None:
+    grid.join(1, 400)
+    with RayExecutor(box.folder / "work" / ".log", 1, grid.address, shared=True) as executor:
+        source = run(executor, [box.ticket("t")])
+        (member,) = executor.roster.members
+        assert nodes(source) == {"t": member.name}
+        assert len(list((grid.nodes[-1].home / "cache" / "dubd" / "node").glob("agent-*/held/*"))) == 0
+    assert box.said("t") == "T"
+    assert not list((grid.nodes[-1].home / "cache" / "dubd" / "node").glob("agent-*"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from dubd.cluster.freight import Cargo, Delivery, Known
+from dubd.cluster.freight import Cargo, Delivery, Known, to_send
 from dubd.cluster.hold import Hold
 from dubd.schedule.ticket import Ticket
 
@@ -33,17 +33,35 @@ class TestSending:
         cargo, held = Cargo(), Known()
         held.add([digest("here")])
         assert cargo.pack([ticket(tmp_path, "a", "b")], held).size == 3
-        assert cargo.to_send(ticket(tmp_path, "a", "b"), held) == 3
-        assert cargo.to_send(ticket(tmp_path, "a", "b"), Known()) == 7
+        assert to_send(cargo.pieces(ticket(tmp_path, "a", "b")), held) == 3
+        assert to_send(cargo.pieces(ticket(tmp_path, "a", "b")), Known()) == 7
 
     def test_what_a_node_made_it_holds_also_after_the_file_was_renamed(self, tmp_path: Path) -> None:
         cargo, held = Cargo(), Known()
         done = ticket(tmp_path, output="private")
         held.add(cargo.unpack([done], Delivery([{}], [{"made": (digest("x"), b"x")}])))
         (tmp_path / "private").rename(tmp_path / "final")
-        assert cargo.to_send(ticket(tmp_path, "final"), held) == 0
+        assert to_send(cargo.pieces(ticket(tmp_path, "final")), held) == 0
         (tmp_path / "final").write_text("edited")
-        assert cargo.to_send(ticket(tmp_path, "final"), held) == 6
+        assert to_send(cargo.pieces(ticket(tmp_path, "final")), held) == 6
+
+
+class TestSharedStorage:
+    def test_sends_only_what_lies_elsewhere(self, tmp_path: Path) -> None:
+        (tmp_path / "workspace").mkdir()
+        (tmp_path / "workspace" / "audio.wav").write_text("sound")
+        (tmp_path / "glossary.csv").write_text("terms")
+        cargo = Cargo(shared=tmp_path / "workspace")
+        parcel = cargo.pack([ticket(tmp_path, "workspace/audio.wav", "glossary.csv")], Known())
+        assert parcel.shared
+        assert list(parcel.contents) == [str(tmp_path / "glossary.csv")]
+        assert parcel.size == 5
+
+    def test_lets_a_whole_video_be_read_elsewhere_if_it_lies_there(self, tmp_path: Path) -> None:
+        whole = Ticket("v:extract", "extract", None, {"source": str(tmp_path / "source.mp4")}, {}, {}, {})
+        assert Cargo().at_home(whole)
+        assert Cargo(shared=tmp_path / "workspace").at_home(whole)
+        assert not Cargo(shared=tmp_path).at_home(whole)
 
 
 class TestAHold:
