@@ -84,11 +84,11 @@ def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         "include_dashboard": False,
         "object_store_memory": _STORE,
         "temp_dir": temporary,
-        "_system_config": {  # a node that was killed is known to be dead within a second, not 14
+        "_system_config": {  # a node that was killed is known to be dead within seconds, not 14
             "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 200,
-            "health_check_timeout_ms": 500,
-            "health_check_failure_threshold": 2,
+            "health_check_period_ms": 400,
+            "health_check_timeout_ms": 10_000,
+            "health_check_failure_threshold": 3,
         },
     }
     cluster = Cluster(initialize_head=True, head_node_args=head)

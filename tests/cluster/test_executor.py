@@ -143,6 +143,7 @@ def test_what_ran_on_a_node_that_died_runs_elsewhere_and_nothing_else_again(grid
 
         assert wait_until(begun)
         grid.kill(dying)
+        assert wait_until(lambda: scheduler.step(0.1) or not executor.roster.members)
         hang.unlink()
         grid.join(1, 400)
         scheduler.run()
