@@ -147,32 +147,23 @@ class Cluster(Machine):
         super().__init__(admit, work, [CARD] * nodes if gpus else [], SLOTS * nodes)  # type: ignore[arg-type]
 
     def _admit(self) -> None:
-        shut: set[tuple[str, ...]] = set()
-        while True:
-            capacity = Capacity(self.slots, tuple(card.seen(self.now) for card in self.cards) if not shut else ())
-            warm = {kind for kind, count in self._warm.items() if count}
-            none: set[tuple[str, ...]] = set()
-            for start in admit(self.waiting, self.running, capacity, warm, self.now, need, shut):
-                if not self._start(start):
-                    none.add(start.batch[0].ticket.line)
-            if not none:
-                return
-            shut |= none
+        cards = tuple(card.seen(self.now) for card in self.cards)
+        warm = {kind for kind, count in self._warm.items() if count}
+        capacity = Capacity(self.slots, cards, home=SLOTS - self._home)
+        for start in admit(self.waiting, self.running, capacity, warm, self.now, need):
+            self._start(start)
 
-    def _start(self, start: Start) -> bool:
+    def _start(self, start: Start) -> None:
         ticket = start.batch[0].ticket
-        if ticket.home and self._home >= SLOTS:
-            return False
         self.waiting.start(start.batch, self.now)
         batch = tuple(self._all[waiting.ticket.task] for waiting in start.batch)
         if start.card is not None:
             self._on_card(next(card for card in self.cards if card.uuid == start.card), start, batch)
-            return True
+            return
         if ticket.home:
             self._home += 1
             self.at_home += batch[0].stage.seconds(len(batch))
         self._on_slot(batch)
-        return True
 
     def _end(self, batch: tuple[Task, ...]) -> None:
         self._home -= batch[0].ticket.home

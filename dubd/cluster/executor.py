@@ -42,9 +42,17 @@ class Berth(Slot):
     """Room for one batch: here (with what the local pool gave), or at a member."""
 
     def __init__(
-        self, executor: RayExecutor, video: str, member: Member | None, place: int | None, local: Slot | None
+        self,
+        executor: RayExecutor,
+        video: str,
+        member: Member | None,
+        place: int | None,
+        local: Slot | None,
+        *,
+        at_home: bool = False,
     ) -> None:
         super().__init__()
+        self.at_home = at_home  # it can be nowhere else
         self.video, self.member, self.place, self.local = video, member, place, local
         self.begun = False
         self._executor = executor
@@ -66,6 +74,7 @@ class RayExecutor(Executor):
         self._cargo = Cargo(workspace if shared else None)
         self._guard = threading.Lock()
         self._busy = 0  # slots of this machine
+        self._at_home = 0  # of those, by tickets that cannot run elsewhere
         self._videos: Counter[str] = Counter()  # batches on them
         self._losses: Counter[str] = Counter()
         self._berths: set[Berth] = set()
@@ -80,7 +89,8 @@ class RayExecutor(Executor):
 
     def capacity(self) -> Capacity:
         """The slots of all machines that are there now."""
-        return Capacity(self._here + sum(member.slots for member in self._roster.members))
+        slots = self._here + sum(member.slots for member in self._roster.members)
+        return Capacity(slots, home=None if self._cargo.shared else self._here - self._busy)
 
     def resident(self) -> set[Kind]:
         """Kinds with an idle worker anywhere, as far as is known."""
@@ -181,6 +191,7 @@ class RayExecutor(Executor):
                     berth.member.busy -= 1
                 else:
                     self._busy -= 1
+                    self._at_home -= berth.at_home
         if berth.local:
             berth.local.close()
         if berth.member and berth.place is not None and not berth.begun:
@@ -203,7 +214,8 @@ class RayExecutor(Executor):
         ticket, kind = start.batch[0].ticket, start.batch[0].ticket.kind
         with self._guard:
             same, warm = self._videos[video], kind in self._local.resident()
-            here = Place("", self._here - self._busy, self._here, warm, same=same)
+            free, wanted = self._here - self._busy, bool(self._at_home) and not self._cargo.at_home(ticket)
+            here = Place("", free, self._here, warm, same=same, wanted=wanted)
             places = [(here, None), *self._elsewhere(ticket, kind, video)]
         chosen = choose(place for place, _ in places)
         if chosen is None:
@@ -211,7 +223,7 @@ class RayExecutor(Executor):
         member = next(member for place, member in places if place is chosen)
         if member:
             member.resident.discard(kind)  # one batch: a second one would load it again
-        return self._enter(Berth(self, video, member, None, None))
+        return self._enter(Berth(self, video, member, None, None, at_home=self._cargo.at_home(ticket)))
 
     def _elsewhere(self, ticket: Ticket, kind: Kind, video: str) -> Iterator[tuple[Place, Member]]:
         if self._cargo.at_home(ticket):
@@ -232,6 +244,7 @@ class RayExecutor(Executor):
                     berth.member.busy += 1
                 else:
                     self._busy += 1
+                    self._at_home += berth.at_home
         return berth
 
     def _lost(self, ticket: Ticket, name: str) -> Outcome | Again:

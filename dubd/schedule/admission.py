@@ -35,10 +35,14 @@ Need = Callable[[Ticket, int], int]  # MiB that a worker needs for a ticket and 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What may run at once: CPU slots, and the cards."""
+    """What may run at once: CPU slots, and the cards.
+
+    `home`: how many more tickets that read a whole video (`Ticket.home`) may start now; None: as many as any others.
+    """
 
     slots: int
     cards: tuple[Card, ...] = ()
+    home: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,13 @@ def admit(
     """
     waitlist = waiting if isinstance(waiting, Waitlist) else Waitlist(waiting)
     lines = [line for line in waitlist.lines(gpu=False) if line.queue[0].ticket.line not in shut]
-    starts = _on_slots(lines, capacity.slots - running, set(resident))
+    starts = _on_slots(lines, capacity.slots - running, set(resident), capacity.home)
     if capacity.cards:
         starts += _Cards(capacity.cards, waitlist.lines(gpu=True), now, need).starts()
     return starts
 
 
-def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind]) -> list[Start]:
+def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind], home: int | None) -> list[Start]:
     """CPU batches: the oldest video first, and within it a kind whose worker is warm (sticky stage).
 
     A batch takes tickets of one kind from any video, but never so many that a free slot stays empty.
@@ -90,6 +94,11 @@ def _on_slots(lines: Iterable[Line], room: int, warm: set[Kind]) -> list[Start]:
     while heads and (free := room - len(starts)) > 0:
         index = heads[0][-1]
         first = rests[index]
+        if home is not None and first.head.ticket.home:
+            if home <= 0:
+                heappop(heads)
+                continue
+            home -= 1
         share = -(-first.count // free)
         starts.append(Start(first.take(min(first.head.ticket.batch, share))))
         if first.count:

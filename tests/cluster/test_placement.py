@@ -12,6 +12,11 @@ def chosen(*places: Place) -> str | None:
     return found.name if found else None
 
 
+def test_a_head_that_has_to_read_videos_is_left_to_that_if_there_is_another_machine() -> None:
+    assert chosen(Place("head", 8, 8, True, wanted=True), Place("node", 1, 8, load=9 * SECOND)) == "node"
+    assert chosen(Place("head", 8, 8, True, wanted=True), Place("node", 0, 8)) == "head"
+
+
 def test_a_warm_worker_is_worth_a_transfer() -> None:
     assert chosen(Place("warm", 1, 8, True, 2 * SECOND), Place("near", 8, 8, False, 0)) == "warm"
 

@@ -54,6 +54,19 @@ class TestOnTheCpu:
     def test_a_full_house_admits_nobody(self) -> None:
         assert decide(waiting((0, "a", 1)), 2, Capacity(2)) == []
 
+    def test_tickets_that_read_a_whole_video_have_only_the_slots_at_home_and_others_the_rest(self) -> None:
+        home = [replace(one, ticket=replace(one.ticket, inputs={"source": "x"})) for one in waiting(*[(0, "a", 1)] * 4)]
+        queue = [*home, *[replace(one, place=one.place + 4) for one in waiting(*[(1, "b", 1)] * 4)]]
+        starts = decide(queue, 0, Capacity(4, home=1))
+        assert [start.batch[0].ticket.home for start in starts] == [True, False, False, False]
+        assert len(decide(queue, 0, Capacity(4))) == 4
+        assert all(start.batch[0].ticket.home for start in decide(queue, 0, Capacity(4)))
+
+    def test_a_line_that_is_shut_leaves_its_slots_to_others(self) -> None:
+        queue = waiting((0, "a", 1), (1, "b", 1))
+        starts = admit(queue, 0, Capacity(1), set(), 0.0, need, shut={queue[0].ticket.line})
+        assert names(starts) == [["1:1"]]
+
     @given(
         rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.integers(1, 4)), max_size=20),
         running=st.integers(0, 4),
@@ -252,3 +265,11 @@ class TestPatience:
             warm = (Seated(kind, start.mib),)
             seen.append(kind[1])
         assert seen == ["y", "x", "x", "y"]
+
+
+def test_a_kind_never_goes_to_a_card_whose_machine_cannot_run_it() -> None:
+    asked = Waiting(0, 0, ticket("t", "whisper", mib=10), 0.0)
+    barred = Card("near", 100, 100, barred=frozenset({asked.ticket.kind}))
+    (start,) = decide([asked], 0, Capacity(0, (barred, Card("far", 200, 200))))
+    assert start.card == "far"
+    assert decide([asked], 0, Capacity(0, (barred,))) == []
