@@ -32,8 +32,11 @@ def private(outputs: Mapping[str, str]) -> dict[str, str]:
 
 def discard(temporary: Mapping[str, str]) -> None:
     """Remove what `private` made, whatever is in it."""
-    for path in temporary.values():
-        shutil.rmtree(Path(path).parent, ignore_errors=True)
+    for folder in {os.path.dirname(path) for path in temporary.values()}:
+        try:
+            os.rmdir(folder)  # as it mostly is: empty
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(folder: Path) -> int:
