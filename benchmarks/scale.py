@@ -1,9 +1,9 @@
 """From one machine to two hundred: a real local Ray cluster on recorded durations, and the same scheduler on paper.
 
-    python benchmarks/scale.py real [--segments 24] [--compress 12] [--megabytes 4]
+    python benchmarks/scale.py real [--segments 24] [--compress 2] [--megabytes 4]
     python benchmarks/scale.py paper [--hours 100] [--nodes 1 4 16 64 200]
 
-real: the recorded seconds of the lite chain for each segment (`benchmarks/scheduler.py`), divided by --compress and
+real: the recorded seconds of each segment's stages in the lite chain (`benchmarks/scheduler.py`), divided by --compress and
 slept by a worker in place of the stage, with an input of so many megabytes that goes by value; 2 slots a machine. One
 machine is the head alone, two are the head and a node: both are real Ray nodes of this computer, with agents, workers
 and transfers as on a network but for the network. `speed-up` is the first time over the second, the ideal 2.0.
@@ -37,6 +37,8 @@ from tests.schedule.cards import Tickets
 
 CARD = 24 * 1024  # MiB
 HOME = ("extract", "voice", "assemble")
+WHOLE = {stage.name for stage in LITE if stage.whole}
+SEGMENT = [replace(s, after=tuple(name for name in s.after if name not in WHOLE)) for s in LITE if not s.whole]
 EACH = 20  # s of a segment, as the chains have it
 
 
@@ -59,14 +61,13 @@ class Chain(Tickets):
 
 def chain(box: Box, segments: int, compress: float, blobs: Sequence[Path]) -> Chain:
     """The lite chain of one video in sleeping tickets; one kind of worker a stage, as in reality."""
-    work = tasks(LITE, [segments])
+    work = tasks(SEGMENT, [segments])
     made = []
     for number, task in enumerate(work):
         seconds = task.stage.seconds(1) / compress
         ticket = box.ticket(f"video:{number}-{task.stage.name}", seconds=seconds)
         blob = blobs[int(task.ticket.task.rpartition(":")[2]) % len(blobs)]  # a segment's picture
-        inputs = {**ticket.inputs, **({} if task.stage.whole else {"video": str(blob)})}
-        made.append(replace(ticket, vram=None, inputs=inputs))
+        made.append(replace(ticket, vram=None, inputs={**ticket.inputs, "video": str(blob)}))
     return Chain(work, made)
 
 
@@ -115,7 +116,7 @@ def real(segments: int, compress: float, megabytes: int) -> None:
                 seconds, cpu = time.monotonic() - began, time.process_time() - spent
             taken.append(seconds)
             where = [out.get("node", "") for out in source.ended.values() if isinstance(out, dict)]
-            ideal = sum(task.stage.seconds(1) for task in tasks(LITE, [segments])) / compress / (2 * (nodes + 1))
+            ideal = sum(task.stage.seconds(1) for task in tasks(SEGMENT, [segments])) / compress / (2 * (nodes + 1))
             print(
                 f"{nodes + 1} machine(s): {len(where)} tasks, {sum(map(bool, where))} on the node, {seconds:.1f} s "
                 f"(ideal {ideal:.1f}), {cpu / len(where) * 1000:.1f} ms of the head's processor a task, "
@@ -197,7 +198,7 @@ def main() -> None:
     kinds = args.add_subparsers(dest="kind", required=True)
     on = kinds.add_parser("real")
     on.add_argument("--segments", type=int, default=24)
-    on.add_argument("--compress", type=float, default=12.0)
+    on.add_argument("--compress", type=float, default=2.0)
     on.add_argument("--megabytes", type=int, default=4)
     sheet = kinds.add_parser("paper")
     sheet.add_argument("--hours", type=float, default=100.0)
