@@ -3,10 +3,11 @@
     python benchmarks/scale.py real [--segments 24] [--compress 2] [--megabytes 4]
     python benchmarks/scale.py paper [--hours 100] [--nodes 1 4 16 64 200]
 
-real: the recorded seconds of each segment's stages in the lite chain (`benchmarks/scheduler.py`), divided by --compress and
-slept by a worker in place of the stage, with an input of so many megabytes that goes by value; 2 slots a machine. One
-machine is the head alone, two are the head and a node: both are real Ray nodes of this computer, with agents, workers
-and transfers as on a network but for the network. `speed-up` is the first time over the second, the ideal 2.0.
+real: the recorded seconds of each segment's stages in the lite chain (`benchmarks/scheduler.py`), divided by
+--compress and slept by a worker in place of the stage, with an input of so many megabytes that goes by value; 2 slots
+a machine. One machine is the head alone, two are the head and a node: both are real Ray nodes of this computer, with
+agents, workers and transfers as on a network but for the network. `speed-up` is the first time over the
+second, the ideal 2.0.
 
 paper: 8 slots and a card of 24 GB a node, the daemon's own decisions, a clock that jumps. What reads the source or a
 whole video (extract, voice, assemble) has the head's own 8 slots where storage goes by value, and any where it is
