@@ -15,7 +15,7 @@ from dubd.graph import video as video_module
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.ticket import Ticket
-from dubd.service import retries
+from dubd.service import daemon, retries
 from dubd.service.daemon import Daemon
 from dubd.service.news import News
 from dubd.service.standing import standing
@@ -339,6 +339,23 @@ class TestOneVideosFault:
         assert not (first / "dubbed.es.mp4").exists()
         (second,) = [folder for folder in watch.desk.folders.workspace.glob("talk-*") if folder != first]
         assert (second / "dubbed.es.mp4").exists()
+
+
+def test_videos_are_opened_as_they_are_needed_and_all_are_built(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "_OPEN", 1)
+    monkeypatch.setattr(daemon, "_OPEN_A_SLOT", 0)
+    for number in range(4):
+        watch.drop(f"more{number}.mp4")
+    most = 0
+
+    def all_built() -> bool:
+        nonlocal most
+        most = max(most, watch.daemon.counts["videos_building"])
+        return watch.daemon.idle
+
+    watch.until(all_built)
+    assert most == 1
+    assert len(list(watch.desk.folders.workspace.glob("*/dubbed.es.mp4"))) == 5
 
 
 def test_a_rule_that_is_edited_makes_again_what_it_makes_stale_without_any_signal(watch: Watch) -> None:
