@@ -77,6 +77,7 @@ class RayExecutor(Executor):
         self._at_home = 0  # of those, by tickets that cannot run elsewhere
         self._videos: Counter[str] = Counter()  # batches on them
         self._losses: Counter[str] = Counter()
+        self._seen: Cards = ()  # names and largest leases of all cards, as of the last look
         self._berths: set[Berth] = set()
         self._roster = Roster(logs, self._cargo.shared)
         self._roster.wait(_JOIN)
@@ -100,11 +101,13 @@ class RayExecutor(Executor):
         """The cards of all machines. Those of one that does not answer are left out."""
         with ThreadPoolExecutor(max_workers=_ASKED) as asking:
             there = asking.map(self._cards_of, self._roster.members)
-            return (*self._local.cards(), *itertools.chain.from_iterable(there))
+            found = (*self._local.cards(), *itertools.chain.from_iterable(there))
+        self._seen = self._known(None)
+        return found
 
     def need(self, ticket: Ticket, batch: int) -> int:
-        """As for one machine, by what was measured on any."""
-        return self._local.estimates.need(ticket, batch, self._known(None))
+        """As for one machine, by what was measured on any. Asked many times a decision: by the cards as last seen."""
+        return self._local.estimates.need(ticket, batch, self._seen)
 
     def refuses(self, ticket: Ticket) -> DubdError | None:
         """No card in the whole cluster is as large as one item needs. A node that was just lost may come back."""
