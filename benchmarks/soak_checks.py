@@ -129,9 +129,10 @@ def undisturbed(side: Path, home: Home, events: Events, wrong: list[str]) -> int
         for name in RULES:
             shutil.copy(home.rules / f"{name}.yaml", fresh.rules / f"{name}.yaml")
         for path in events.drops:
+            title = events.drop_of(path).rpartition("-")[0].replace("-", " ")  # the first name, which the dub bears
             for each in (path, path.with_suffix(".srt")):
                 if each.exists():
-                    target = fresh.inbox / each.relative_to(home.inbox)
+                    target = fresh.inbox / path.parent.relative_to(home.inbox) / f"{title}{each.suffix}"
                     target.parent.mkdir(exist_ok=True)
                     shutil.copyfile(each, target)
         for edits in (False, True):
