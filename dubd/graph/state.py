@@ -122,31 +122,37 @@ class State:
     def ran(
         self, task: str, state: str, seconds: float, why: str, error: DubdError | None, facts: dict[str, Any]
     ) -> None:
-        """The last run of a task: `running`, `ran` or `failed`."""
+        """The last run of a task: `running`, `ran` or `failed`. The same fault again keeps the time since when."""
+        now = time.time()
+        last = self._read("select error from run where task=?", task) if state != "ran" else ()
+        fault = json.loads(last[0][0]) if last and last[0][0] else None  # `running` carries it on to the next fault
+        if error:
+            said = error.to_json()
+            same = fault and {key: value for key, value in fault.items() if key != "since"} == said
+            fault = said | {"since": fault.get("since", now) if fault and same else now}
         self._write(
             "insert or replace into run values(?,?,?,?,?,?,?)",
             task,
             state,
-            time.time(),
+            now,
             round(seconds, 3),
             why,
-            json.dumps(error.to_json()) if error else None,
+            json.dumps(fault) if fault else None,
             json.dumps(facts, sort_keys=True),
         )
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """The last run of every task: state, at (unix time), seconds, why, error (or None), facts."""
-        return {
-            task: {
-                "state": state,
-                "at": at,
-                "seconds": seconds,
-                "why": why,
-                "error": json.loads(error) if error else None,
-                "facts": json.loads(facts),
-            }
-            for task, state, at, seconds, why, error, facts in self._read("select * from run order by task")
-        }
+        """The last run of every task: state, at and since (unix times), seconds, why, error (or None), facts.
+
+        `since` is when a fault came up first, with the same words; else it is `at`.
+        """
+        found = {}
+        for task, state, at, seconds, why, error, facts in self._read("select * from run order by task"):
+            fault = json.loads(error) if error and state == "failed" else None
+            since = fault.pop("since", at) if fault else at
+            told = {"state": state, "at": at, "since": since, "seconds": seconds, "why": why, "error": fault}
+            found[task] = told | {"facts": json.loads(facts)}
+        return found
 
     def forget_run(self, task: str) -> None:
         """The task is no part of the video any more."""

@@ -21,7 +21,7 @@ from dubd.graph import content, drop, rules
 from dubd.graph.rule import Rule
 from dubd.graph.state import State
 
-RULE = "rule.yaml"
+RULE, NEWER = "rule.yaml", "rule.new.yaml"
 _ENDS = 4 << 20  # bytes at each end of a file that go into its id; the plan hashes all of it
 SUBTITLES = ("subtitles.srt", "subtitles.vtt")
 
@@ -231,7 +231,7 @@ def _put_away(source: Path) -> None:
 
 def _put_rule(state: State, folder: Path, rule: Rule, insist: bool) -> None:
     path, text = folder / RULE, rules.dump(rule)
-    newer = folder / "rule.new.yaml"
+    newer = folder / NEWER
     made = _made_rules(state)
     if path.exists():
         current = path.read_text(encoding="utf-8")

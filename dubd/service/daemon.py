@@ -101,7 +101,10 @@ class Daemon:
         self.stopping = True
 
     def reload(self) -> None:
-        """Offer every drop its rule again, and look at every video. Only sets flags, as `stop` does."""
+        """Offer every drop its rule again, and look at every video but those that failed of something else.
+
+        Only sets flags, as `stop` does.
+        """
         self._reloading = True
         self._wake.set()
 
@@ -201,15 +204,15 @@ class Daemon:
         self._watch.told.clear()
         if self._reloading:
             self._reloading = False
-            self._known.clear()
-            self._failures.forget_all()
+            self._known = {folder: known for folder, known in self._known.items() if self._failures.stays(folder)}
             self._taking.offer_again()
         for path in retries.asked(self.folders.workspace):
             self._retry(path)
         for path in self._failures.due():
             self._again(path)
-        for folder in self._taking.turn(now):
-            self._known.pop(folder, None)
+        for folder, offered in self._taking.turn(now).items():
+            if not (offered and self._failures.stays(folder) and self._known.get(folder) == hash(of_video(folder))):
+                self._known.pop(folder, None)
         self._look(now)
         self._took = time.monotonic() - began
 

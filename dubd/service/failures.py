@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit
 from dubd.service import error_file
 
 
@@ -17,6 +17,7 @@ class Failures:
         self._inbox = inbox
         self._now = now
         self._told: dict[Path, str] = {}
+        self._rules: set[Path] = set()  # what failed for its rule's sake
         self._later: dict[Path, float] = {}
         self._soon: set[Path] = set()  # those of `_later` that need nobody's help
 
@@ -25,7 +26,14 @@ class Failures:
         text = "\n".join(sorted(map(str, errors)))
         fresh = self._told.get(path) != text
         self._told[path] = text
+        self._rules.discard(path)
+        if any(error.exit == Exit.RULE for error in errors):
+            self._rules.add(path)
         return fresh
+
+    def stays(self, path: Path) -> bool:
+        """Whether `path` failed of something that no other file of the rules folder can mend."""
+        return path in self._told and path not in self._rules
 
     def told(self, path: Path, error: DubdError) -> bool:
         """Whether `error` is among the last faults that were told of `path`."""
@@ -34,10 +42,7 @@ class Failures:
     def forget(self, path: Path) -> None:
         """It went well, or a hand has changed something: whoever did it wants to hear."""
         self._told.pop(path, None)
-
-    def forget_all(self) -> None:
-        """Whatever fails again is told again."""
-        self._told.clear()
+        self._rules.discard(path)
 
     def gone(self, path: Path) -> None:
         """The drop or the folder is there no more."""

@@ -57,6 +57,7 @@ class _Seen:
     since: float
     taken: bool = False
     told: bool = False
+    offered: bool = False  # reported again for its rule's sake alone
 
 
 def subtitles_beside(video: Path) -> Path | None:
@@ -143,14 +144,27 @@ class Inbox:
     def again(self, path: Path) -> None:
         """Report a drop once more, though its bytes are the same: its rule may have changed, or it had to wait."""
         self._strange.pop(str(path), None)
-        if (seen := self._seen.get(str(path))) and seen.taken:
-            seen.taken = False
-            self.pending.append(path)
-            self.due = seen.since
+        if seen := self._seen.get(str(path)):
+            seen.offered = False
+            if seen.taken:
+                seen.taken = False
+                self.pending.append(path)
+                self.due = seen.since
+
+    def offer_again(self) -> None:
+        """Report every drop that was reported once more, and keep in mind that nothing but the rules have changed."""
+        for path in self.taken():
+            self.again(path)
+            self._seen[str(path)].offered = True
 
     def taken(self) -> list[Path]:
         """The drops that are there and were reported."""
         return [Path(path) for path, seen in self._seen.items() if seen.taken]
+
+    def offered(self, path: Path) -> bool:
+        """Whether a drop was reported only because its rule may be another one."""
+        seen = self._seen.get(str(path))
+        return seen is not None and seen.offered
 
     def _patience(self, signature: Signature) -> float:
         return self.settle if signature[0][1] else self.settle * _EMPTY

@@ -14,7 +14,7 @@ from dubd.graph.needed import active, of_rule, own_paths
 from dubd.graph.promote import beside_name, edited
 from dubd.graph.rules import load
 from dubd.graph.state import State
-from dubd.graph.video import RULE, Video
+from dubd.graph.video import NEWER, RULE, Video
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -45,8 +45,12 @@ def signature(folder: Path) -> Signature:
 
 
 def of_video(folder: Path) -> Signature:
-    """The signature of a video's folder, and of its rule's glossary and own models, which may lie anywhere."""
-    return tuple(sorted({*signature(folder), *_outside(folder)}))
+    """The signature of a video's folder, and of its rule's glossary and own models, which may lie anywhere.
+
+    A newer rule beside one that was edited by hand does not count: the edited one does.
+    """
+    beside = str(folder / NEWER)
+    return tuple(sorted({*(known for known in signature(folder) if known[0] != beside), *_outside(folder)}))
 
 
 def _outside(folder: Path) -> Iterator[tuple[str, int, int, int]]:

@@ -81,7 +81,7 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
         if run["state"] == "running" and pid is not None
     ]
     failed = [
-        {"task": task, **run["error"], "at": run["at"]}
+        {"task": task, **run["error"], "at": run["since"]}
         for task, run in runs.items()
         if run["state"] == "failed" and run["error"]
     ]

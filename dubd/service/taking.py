@@ -59,8 +59,8 @@ class Taking:
         """How many drops are there and not taken."""
         return len(self.inbox.pending) + len(self._ready)
 
-    def turn(self, now: float) -> list[Path]:
-        """The folders of the videos whose drops were claimed, for the first time or again."""
+    def turn(self, now: float) -> dict[Path, bool]:
+        """The folders of the videos whose drops were claimed, and of each whether only its rule was offered again."""
         if (files := signature(self._folders.rules)) != self._rule_files:
             self._rule_files = files
             self.offer_again()
@@ -70,24 +70,24 @@ class Taking:
             self._ready = dict.fromkeys(self.inbox.scan(now))
             self._tell_refused()
         if not self._ready:
-            return []
+            return {}
         self._aliases.refresh()
-        claimed = []
+        claimed: dict[Path, bool] = {}
         end = time.monotonic() + _TURN
         while self._ready and time.monotonic() < end:
             path = next(iter(self._ready))
             del self._ready[path]
+            offered = self.inbox.offered(path)
             if not self.inbox.still(path):  # it waited for its turn, and is written anew
                 self.inbox.again(path)
-            elif folder := self._take(path):
-                claimed.append(folder)
+            elif folder := self._take(path, offered):
+                claimed[folder] = offered and claimed.get(folder, True)
         self._aliases.save()
         return claimed
 
     def offer_again(self) -> None:
         """Every drop is given its rule anew: claiming one twice only brings its rule up to date."""
-        for path in self.inbox.taken():
-            self.inbox.again(path)
+        self.inbox.offer_again()
 
     def _tell_refused(self) -> None:
         for error in self.inbox.refused:
@@ -102,7 +102,7 @@ class Taking:
             self._faulty.discard(path)
             self._failures.gone(path)
 
-    def _take(self, path: Path) -> Path | None:
+    def _take(self, path: Path, offered: bool) -> Path | None:
         if not self._admits():
             self._failures.later(path, BUSY, soon=True)
             return None
@@ -125,7 +125,8 @@ class Taking:
             return None
         self._waits.forget(path)
         self._mended(path)
-        self._failures.forget(video.folder)
+        if not offered:
+            self._failures.forget(video.folder)
         if known and known[0] != path:
             self._tell(News("alias", path, same=known))
         elif self._aliases.know(video.folder):
