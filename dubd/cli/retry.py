@@ -13,6 +13,11 @@ from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
 _FAILED = ("failed", "broken")
+_REMEDIES = {
+    "done": "edit an artifact or its rule to change it",
+    "building": "wait for it: dubd status",
+    "superseded": "another film lies in its drop's place; drop the first one again to have it dubbed",
+}
 
 
 def retry(
@@ -68,10 +73,10 @@ def _named(text: str, folders: Folders, found: dict[str, Any]) -> Path:
     path = Path(text).absolute()
     if str(path) in [drop["file"] for drop in found["drops"]]:
         return path
-    dropped = (Path(video["folder"]) for video in found["videos"] if path == Path(str(video.get("drop"))))
-    folder = next(dropped, None) or chosen(text, folders)
+    dropped = [video for video in found["videos"] if path == Path(str(video.get("drop")))]
+    counts = min(dropped, key=lambda video: bool(video["state"] == "superseded"), default=None)
+    folder = Path(counts["folder"]) if counts else chosen(text, folders)
     state = next((video["state"] for video in found["videos"] if video["folder"] == str(folder)), "")
-    if state in ("done", "building"):
-        remedy = "edit an artifact or its rule to change it" if state == "done" else "wait for it: dubd status"
+    if remedy := _REMEDIES.get(state):
         raise DubdError(f"is {state}: there is nothing to try again", file=folder.name, remedy=remedy, exit=Exit.USAGE)
     return folder

@@ -107,6 +107,8 @@ def _lines(video: Mapping[str, Any]) -> Iterator[str]:
     for run in video.get("running", ()):
         yield f"running {name_in(run['task'])} for {clock(run['seconds'])}: {run['why']}"
     yield from _waiting(video)
+    if video["state"] == "superseded":
+        yield f"{video['drop']} is another film now, and this one was never dubbed; the folder may be removed"
     for fault in video["failed"]:
         yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}{_since(fault.get('at'))}"
     for edit in video.get("edited", ()):

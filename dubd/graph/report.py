@@ -19,6 +19,7 @@ from dubd.graph.report_page import page
 from dubd.graph.rule import Rule
 from dubd.graph.settled import untouched
 from dubd.graph.state import State, owner
+from dubd.graph.superseded import superseded
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
 from dubd.graph.why import why
@@ -82,6 +83,8 @@ def report(folder: Path) -> dict[str, Any]:
 def _state(folder: Path, *, failed: bool, built: bool) -> str:
     if owner(folder) not in (None, os.getpid()):
         return "building"
+    if superseded(folder):
+        return "superseded"
     if failed:
         return "failed"
     if not (stale := why(folder)):

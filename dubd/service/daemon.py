@@ -13,6 +13,7 @@ from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import MOVED, Event
+from dubd.graph.superseded import superseded
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.executor import Executor
@@ -274,6 +275,9 @@ class Daemon:
         return was != current or now - since < self.settle / 2
 
     def _begin(self, folder: Path, current: Signature) -> None:
+        if superseded(folder):
+            self._known[folder] = hash(current)
+            return
         told: set[str] = set()
         try:
             video = Video.open(folder)

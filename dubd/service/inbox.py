@@ -57,7 +57,7 @@ class _Seen:
     since: float
     taken: bool = False
     told: bool = False
-    offered: bool = False  # reported again for its rule's sake alone
+    offered: bool = False  # reported for its rule's sake alone
 
 
 def subtitles_beside(video: Path) -> Path | None:
@@ -104,6 +104,7 @@ class Inbox:
         self.due: float | None = None
         """When the next of them may be complete, if nothing happens meanwhile."""
         self._seen: dict[str, _Seen] = {}
+        self._first = True  # what the first scan finds was there before: its video was tried at the start
         self._strange: dict[str, tuple[str, str]] = {}  # what is wrong with each, and the remedy
 
     def scan(self, now: float) -> list[Path]:
@@ -122,7 +123,7 @@ class Inbox:
         for path, signature in drops.items():
             seen = self._seen.get(path)
             if seen is None or seen.signature != signature:
-                seen = self._seen[path] = _Seen(signature, now)
+                seen = self._seen[path] = _Seen(signature, now, offered=self._first)
             elif not seen.taken and now - seen.since >= self._patience(signature) and self._free(path, seen, now):
                 seen.taken = True
                 ready.append(path)
@@ -130,6 +131,7 @@ class Inbox:
                 self.pending.append(Path(path))
                 due = seen.since + self._patience(signature)
                 self.due = due if self.due is None else min(due, self.due)
+        self._first = False
         return list(map(Path, sorted(ready, key=lambda path: (drops[path][0][2], path))))
 
     def still(self, path: Path) -> bool:
@@ -162,7 +164,7 @@ class Inbox:
         return [Path(path) for path, seen in self._seen.items() if seen.taken]
 
     def offered(self, path: Path) -> bool:
-        """Whether a drop was reported only because its rule may be another one."""
+        """Whether nothing but its rule may have changed: it was there at the start, or was offered again."""
         seen = self._seen.get(str(path))
         return seen is not None and seen.offered
 

@@ -60,7 +60,7 @@ class Taking:
         return len(self.inbox.pending) + len(self._ready)
 
     def turn(self, now: float) -> dict[Path, bool]:
-        """The folders of the videos whose drops were claimed, and of each whether only its rule was offered again."""
+        """The folders of the videos whose drops were claimed, and of each whether it was but offered its rule."""
         if (files := signature(self._folders.rules)) != self._rule_files:
             self._rule_files = files
             self.offer_again()

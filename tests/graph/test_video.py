@@ -127,7 +127,7 @@ class TestOverwrittenSource:
         with pytest.raises(DubdError, match="was overwritten; drop it again") as caught:
             video.require_source()
         assert caught.value.exit == Exit.INPUT
-        assert of_video(video.folder)["state"] == "unfinished"
+        assert of_video(video.folder)["state"] == "superseded"
         desk.claim()
         both = list(videos(desk.folders.workspace))
         assert len(both) == 2

@@ -190,11 +190,12 @@ class TestAgain:
 
 class TestBeside:
     def test_a_failure_of_an_old_film_says_nothing_beside_the_new_one_of_its_name(self, watch: Watch) -> None:
-        watch.desk.claim()
+        watch.idle()
         old, source = watch.desk.folder, watch.desk.source
         note = source.with_name("talk.mp4.error.txt")
         watch.fail("001/speak")
-        watch.idle()
+        edit(old / "segments" / "001" / "translation.json", "corrected, in vain")
+        watch.look()
         assert note.exists()
         source.unlink()
         source.write_text("another film", encoding="utf-8")
@@ -333,10 +334,11 @@ class TestOneVideosFault:
         assert self.finish(watch).exit == Exit.WORKSPACE
 
     def test_an_overwritten_source_is_refused_and_the_new_film_is_dubbed_once(self, watch: Watch) -> None:
-        first = watch.desk.claim().folder
+        watch.idle()
+        first = watch.desk.folder
         watch.desk.source.write_text("another film")
+        watch.look()
         assert "was overwritten" in str(self.finish(watch))
-        assert not (first / "dubbed.es.mp4").exists()
         (second,) = [folder for folder in watch.desk.folders.workspace.glob("talk-*") if folder != first]
         assert (second / "dubbed.es.mp4").exists()
 

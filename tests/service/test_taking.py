@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dubd.errors import DubdError
 from dubd.service.daemon import Daemon
 from dubd.service.standing import standing
 from tests.service.test_daemon import Watch
@@ -120,3 +121,13 @@ def test_a_refusal_for_its_rule_is_tried_with_any_rule_and_told_once(tmp_path: P
     assert len(watch.told("refused")) == 1
     add(watch, "late.yaml", good)
     assert len(watch.told("built")) == 1
+
+
+def test_a_failure_is_told_once_at_the_start_though_its_drop_is_taken_after_it_was_tried(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    watch.desk.claim()
+    watch.desk.stand.fail = {f"plan:{watch.desk.folder.name}": DubdError("is not a video", stage="plan")}
+    watch.idle()
+    watch.look()
+    assert watch.ran() == ["plan"]
+    assert len(watch.failures()) == len(watch.told("failed")) == 1

@@ -1,0 +1,37 @@
+"""A video that was never dubbed, and in whose drop's place lies another film: nothing is left to be done for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dubd.errors import DubdError
+from dubd.graph.state import State
+from dubd.graph.video import content_key
+
+
+def superseded(folder: Path) -> bool:
+    """Whether a video has no result, and failed or lost its source, and its drop has other content now.
+
+    A broken film that was repaired under its name leaves such a folder. One that is being built from a film that
+    it still has goes on. Where its records or its drop cannot be read the answer is False: its build says why.
+    """
+    if any(folder.glob("dubbed.*.mp4")):
+        return False
+    try:
+        state = State(folder)
+        try:
+            drop, seen = state.note("drop"), state.note("source")
+            failed = any(run["state"] == "failed" for run in state.runs().values())
+        finally:
+            state.close()
+        if not drop or _same(Path(drop), folder, seen):
+            return False
+        return failed or not any(_same(source, folder, seen) for source in folder.glob("source.*"))
+    except (DubdError, OSError):
+        return False
+
+
+def _same(path: Path, folder: Path, seen: object) -> bool:
+    """Whether a file has the content of the folder's id; hashed only where it is not as it was `seen`."""
+    stat = path.stat()
+    return seen == [stat.st_size, stat.st_mtime_ns] or content_key(path) == folder.name.rpartition("-")[2]
