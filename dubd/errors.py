@@ -17,7 +17,7 @@ class Exit(IntEnum):
     RULE = 3  # a rule is wrong, or names something that is not here
     INPUT = 4  # a video cannot be dubbed as it is
     WORKSPACE = 5  # the disk: full, not writable, or not a place for state
-    BUSY = 6  # another dubd process is building a video that was asked for
+    BUSY = 6  # another dubd process is building a video that was asked for, or watches the workspace
     STOPPED = 130  # interrupted; what was finished is kept
 
 

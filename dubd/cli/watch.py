@@ -52,6 +52,7 @@ def watch(
     from dubd.service.local import require_local
     from dubd.service.metrics import Metrics
     from dubd.service.notify import Notify
+    from dubd.service.retries import watching
 
     choice = Choice.of(executor, address, storage)
     folders = Folders.find()
@@ -68,7 +69,12 @@ def watch(
             exit=Exit.WORKSPACE,
         ) from error
     keep_log(logs)
-    with board(json=json) as shown, voiced(shown), choice.open(logs, jobs) as opened:
+    with (
+        watching(folders.workspace),
+        board(json=json) as shown,
+        voiced(shown),
+        choice.open(logs, jobs) as opened,
+    ):
         teller = _Teller(shown)
         served = Metrics(folders) if metrics else None
         daemon = Daemon(

@@ -266,7 +266,7 @@ def owned(folder: Path) -> Iterator[None]:
             error.strerror or str(error), file=error.filename, remedy="make the workspace writable", exit=Exit.WORKSPACE
         ) from error
     with lock:
-        if not _locked(lock):
+        if not taken(lock):
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise DubdError(
@@ -278,8 +278,8 @@ def owned(folder: Path) -> Iterator[None]:
         yield
 
 
-def _locked(lock: TextIO) -> bool:
-    """Take the lock; one who only looks (see `owner`) has it for an instant, and is waited for."""
+def taken(lock: TextIO) -> bool:
+    """Take a lock if nobody has it; one who only looks (see `owner`) has it for an instant, and is waited for."""
     for _ in range(_TRIES):
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

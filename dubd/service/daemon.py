@@ -125,7 +125,7 @@ class Daemon:
 
     def run(self, *, until_idle: bool = False) -> None:
         """Turn after turn, until `stop`; what runs then has `drain` seconds to end, else it is made again later."""
-        with self._watch, retries.watching(self.folders.workspace):
+        with self._watch:
             while not self.stopping and not (until_idle and self.idle):
                 self.step()
                 self._notify.ready(self.status)

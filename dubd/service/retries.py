@@ -8,9 +8,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+from dubd.errors import DubdError, Exit
+from dubd.graph.state import taken
 
 MARKS = ".retry"  # a folder of the workspace
-_LOCK = ".watch"  # held by every daemon of the workspace
+_LOCK = ".watch"  # held by the daemon of the workspace, whose process id it has
 
 
 def ask(workspace: Path, path: Path) -> None:
@@ -38,18 +42,29 @@ def asked(workspace: Path) -> list[Path]:
 
 @contextmanager
 def watching(workspace: Path) -> Iterator[None]:
-    """While inside, `watched` is true. A workspace that cannot be written is watched all the same."""
+    """While inside, `watched` is true. A workspace that cannot be written is watched all the same.
+
+    Errors: DubdError(Exit.BUSY) where another process does already: each would tell, try and clean what the other does.
+    """
     try:
-        lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = (workspace / _LOCK).open("a+", encoding="ascii")
     except OSError:
         yield
         return
-    try:
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with lock:
+        if not _alone(lock):
+            lock.seek(0)
+            raise DubdError(
+                f"is watched by process {lock.read().strip() or 'unknown'} already",
+                file=workspace,
+                remedy="stop that one first, or set DUBD_WORKSPACE and DUBD_INBOX to other folders",
+                exit=Exit.BUSY,
+            )
+        with suppress(OSError):  # a full disk: the lock itself holds
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
         yield
-    finally:
-        os.close(lock)
 
 
 def watched(workspace: Path) -> bool:
@@ -65,3 +80,10 @@ def watched(workspace: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _alone(lock: TextIO) -> bool:
+    try:
+        return taken(lock)
+    except OSError:  # a file system without locks
+        return True
