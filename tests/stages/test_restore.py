@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dubd.engines.sharpen import Sharpen, SharpenParams
+from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import YuvEncoder
 from dubd.media.patches import PatchReader, PatchWriter
 from dubd.stages import restore
@@ -21,7 +22,8 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     with YuvEncoder(paths["video"], 64, 48, "25/1", ["-c:v", "libx264", "-qp", "0", "-f", "mp4"]) as encoder:
         for index in range(6):
             encoder.write(np.random.default_rng(index).integers(60, 180, (72, 64)).astype(np.uint8))
-    np.savez(paths["faces"], cuts=np.array([3], np.int32))
+    nobody, seen = np.zeros((0, 6, 68, 2), np.float32), np.zeros((0, 6), np.bool_)
+    Tracks(nobody[:, :, :4, 0], nobody, seen, np.array([3], np.int32)).save(paths["faces"])
     return paths
 
 
