@@ -11,7 +11,7 @@ VERSIONS: Final[dict[str, int]] = {
     "voice": 1,
     "clone": 1,
     "translate": 1,
-    "speak": 1,
+    "speak": 2,
     "faces": 1,
     "lipsync": 2,
     "restore": 2,

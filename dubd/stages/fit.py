@@ -163,7 +163,7 @@ def place(line: Utterance, room: Room, speed: float, free: float, finish: float)
     end = start + spoken + silence
     cut = max(0.0, end - finish)
     overrun = max(0.0, end - room.limit)
-    if overrun <= FADE_CUT:
+    if overrun <= min(FADE_CUT, spoken / 2):  # of a very short line a fade would leave nothing
         cut, overrun = max(cut, overrun), 0.0
     return Placed(start, end - cut, speed, spoken, overrun, cut, pieces)
 

@@ -89,6 +89,14 @@ def test_everything_stays_inside_the_stretch(lines: list[Utterance]) -> None:
         assert one.end <= FINISH + MARGIN
 
 
+def test_a_line_that_was_pushed_past_its_limit_is_late_and_not_faded_away() -> None:
+    lines = [Utterance("S1", 1.05, 4.08125, 4.546875), Utterance("S1", 4.08125, 4.33125, 0.0625)]
+    late = fit([*lines, Utterance("S1", 4.39375, 5.39375, 1.0)], 0.0, FINISH)[1]
+    assert late.cut == 0.0
+    assert late.overrun > 0
+    assert late.end - late.start == pytest.approx(late.spoken)
+
+
 @given(dialogues())
 def test_the_pieces_are_the_whole_line_in_order(lines: list[Utterance]) -> None:
     for _, one in placed(lines):
