@@ -36,6 +36,16 @@ def test_bytes_that_are_damaged_are_one_kind_of_error(path: Path, spoilt: Callab
         arrays.read(path)
 
 
+@pytest.mark.parametrize(("at", "value", "said"), [(0, 1, "password"), (2, 99, "compression method")])
+def test_a_member_that_cannot_be_unpacked_here_is_the_same_kind(path: Path, at: int, value: int, said: str) -> None:
+    data = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # flags and method, in both headers
+        data[data.index(signature) + flags + at] = value
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=said):
+        arrays.read(path)
+
+
 def test_one_array_is_no_archive_and_objects_are_not_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(3))
     with pytest.raises(ValueError, match="one array"):
