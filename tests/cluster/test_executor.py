@@ -43,6 +43,17 @@ def on_cpu(ticket: Ticket) -> Ticket:
     return Ticket(**{**ticket.__dict__, "vram": None})
 
 
+def begun(scheduler: Scheduler, box: Machine, count: int) -> bool:
+    """Turn until so many tasks run."""
+    return wait_until(lambda: scheduler.step(0.1) or len(box.lines("run")) == count)
+
+
+def two_that_wait(box: Machine, hang: Path) -> Tickets:
+    """Two CPU tasks that end when the file `hang` is gone."""
+    hang.touch()
+    return Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)])
+
+
 def nodes(source: Tickets) -> dict[str, Any]:
     """On which node each task ran; None: at the head."""
     return {
@@ -84,19 +95,10 @@ def test_without_any_card_the_sentence_says_so(grid: Grid, box: Machine) -> None
 def test_head_and_node_work_at_the_same_time(grid: Grid, box: Machine) -> None:
     grid.join(1)
     hang = box.folder / "hang"
-    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = (
-            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
-            Scheduler(executor),
-        )
+        source, scheduler = two_that_wait(box, hang), Scheduler(executor)
         scheduler.add(source)
-
-        def both() -> bool:
-            scheduler.step(0.1)
-            return len(box.lines("run")) == 2
-
-        assert wait_until(both)
+        assert begun(scheduler, box, 2)
         hang.unlink()
         scheduler.run()
     assert sorted(map(str, nodes(source).values()))[0] == "None"
@@ -106,12 +108,8 @@ def test_head_and_node_work_at_the_same_time(grid: Grid, box: Machine) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_node_that_joins_late_is_used(grid: Grid, box: Machine) -> None:
     hang = box.folder / "hang"
-    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = (
-            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
-            Scheduler(executor),
-        )
+        source, scheduler = two_that_wait(box, hang), Scheduler(executor)
         scheduler.add(source)
 
         def working(count: int) -> bool:
@@ -136,12 +134,7 @@ def test_what_ran_on_a_node_that_died_runs_elsewhere_and_nothing_else_again(grid
         hang.touch()
         source, scheduler = Tickets([box.ticket("second", hang=str(hang))]), Scheduler(executor)
         scheduler.add(source)
-
-        def begun() -> bool:
-            scheduler.step(0.1)
-            return len(box.lines("run")) == 2
-
-        assert wait_until(begun)
+        assert begun(scheduler, box, 2)
         grid.kill(dying)
         assert wait_until(lambda: scheduler.step(0.1) or not executor.roster.members)
         hang.unlink()
@@ -159,12 +152,7 @@ def test_a_worker_killed_on_a_node_is_replaced_there(grid: Grid, box: Machine) -
     with cluster(box, grid) as executor:
         source, scheduler = Tickets([box.ticket("t", hang=str(hang))]), Scheduler(executor)
         scheduler.add(source)
-
-        def begun() -> bool:
-            scheduler.step(0.1)
-            return bool(box.lines("run"))
-
-        assert wait_until(begun)
+        assert begun(scheduler, box, 1)
         os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
         hang.unlink()
         scheduler.run()
@@ -175,19 +163,10 @@ def test_a_worker_killed_on_a_node_is_replaced_there(grid: Grid, box: Machine) -
 def test_an_agent_that_was_killed_is_started_anew_and_its_task_again(grid: Grid, box: Machine) -> None:
     grid.join(1)
     hang = box.folder / "hang"
-    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = (
-            Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)]),
-            Scheduler(executor),
-        )
+        source, scheduler = two_that_wait(box, hang), Scheduler(executor)
         scheduler.add(source)
-
-        def begun() -> bool:
-            scheduler.step(0.1)
-            return len(box.lines("run")) == 2
-
-        assert wait_until(begun)
+        assert begun(scheduler, box, 2)
         (member,) = executor.roster.members
         os.kill(member.pid, signal.SIGKILL)
         time.sleep(0.5)
