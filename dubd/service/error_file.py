@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from dubd import regular
 from dubd.errors import DubdError
@@ -16,6 +18,8 @@ _HEAD = "dubd could not dub "  # so it is known from a person's file of that nam
 _SINCE = "Since:"
 _MOST = 1 << 16  # bytes
 _SHOWN = 5  # faults; the status has them all
+_HEADS = {"What:": "reason", "File:": "file", "Stage:": "stage", "Remedy:": "remedy"}
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")  # what no drop's name may have
 
 
 def write(drop: Path, inbox: Path, errors: Sequence[DubdError], retry: str) -> None:
@@ -23,13 +27,12 @@ def write(drop: Path, inbox: Path, errors: Sequence[DubdError], retry: str) -> N
 
     The same faults keep the file, with the time since when. Where the inbox cannot be written there is none.
     """
-    if not drop.name.isprintable():
-        return  # a name that is refused for itself
     text = _text(drop, errors, retry)
     with suppress(OSError), _folder(drop, inbox) as folder:
-        name = f"{drop.name}{SUFFIX}"
+        beside = path_of(drop)
+        name = beside.name
         known = _ours(drop, inbox)
-        if known is None and regular.there(drop.with_name(name)):
+        if known is None and regular.there(beside):
             return  # a person's
         if known is not None and _timeless(known) == _timeless(text):
             return
@@ -51,19 +54,40 @@ def remove(drop: Path, inbox: Path) -> None:
     with suppress(OSError):
         if _ours(drop, inbox) is not None:
             with _folder(drop, inbox) as folder:
-                os.unlink(f"{drop.name}{SUFFIX}", dir_fd=folder)
+                os.unlink(path_of(drop).name, dir_fd=folder)
 
 
 def since(drop: Path, inbox: Path) -> float | None:
     """Unix time at which the fault beside a drop came up first; None where there is none."""
     with suppress(OSError):
         if _ours(drop, inbox) is not None:
-            return drop.with_name(f"{drop.name}{SUFFIX}").stat().st_mtime
+            return path_of(drop).stat().st_mtime
     return None
 
 
+def faults(drop: Path, inbox: Path) -> list[DubdError]:
+    """What it says beside a drop, to those who cannot see by themselves what the daemon met; empty without one."""
+    found: list[dict[str, object]] = []
+    for line in (_ours(drop, inbox) or "").splitlines():
+        head, _, words = line.partition(" ")
+        if head == "What:":
+            found.append({"file": str(drop)})
+        if found and head in _HEADS:
+            found[-1][_HEADS[head]] = words.strip()
+    return [DubdError.from_json(fault) for fault in found]
+
+
+def path_of(drop: Path) -> Path:
+    """Where it is said. A name that is refused for itself is written as in a URL: the file's own name is good."""
+    return drop.with_name(f"{_written(drop.name)}{SUFFIX}")
+
+
+def _written(name: str) -> str:
+    return _NO_TEXT.sub(lambda found: quote(found[0], safe="", errors="surrogateescape"), name)
+
+
 def _text(drop: Path, errors: Sequence[DubdError], retry: str) -> str:
-    lines = [f"{_HEAD}{drop.name}.", ""]
+    lines = [f"{_HEAD}{_plain(_written(drop.name))}.", ""]
     for error in errors[:_SHOWN]:
         parts = [("What:", error.reason), ("Stage:", error.stage), ("Remedy:", error.remedy)]
         if error.file and error.file != str(drop):
@@ -75,6 +99,8 @@ def _text(drop: Path, errors: Sequence[DubdError], retry: str) -> str:
     lines += [f"{_SINCE:<9}{time.strftime('%Y-%m-%d %H:%M:%S %z')}", ""]
     lacking = any(error.absent for error in errors)
     again = "it, a sidecar or its rule changes" + (", when what is missing is there" if lacking else "")
+    if _NO_TEXT.search(drop.name):  # nobody could type it
+        return "\n".join([*lines, f"It is tried again when {again}.", ""])
     lines += [f"It is tried again when {again}, or by:", f"    dubd retry {_plain(retry)}", ""]
     return "\n".join(lines)
 
@@ -82,7 +108,7 @@ def _text(drop: Path, errors: Sequence[DubdError], retry: str) -> str:
 def _ours(drop: Path, inbox: Path) -> str | None:
     """The text of the file beside a drop, where dubd has written it."""
     try:
-        data = regular.read(drop.with_name(f"{drop.name}{SUFFIX}"), _MOST, inside=inbox)
+        data = regular.read(path_of(drop), _MOST, inside=inbox)
     except (OSError, DubdError):
         return None
     text = data.decode("utf-8", "replace")

@@ -118,7 +118,8 @@ class Inbox:
         for path in self._seen.keys() - drops.keys():
             del self._seen[path]
         named = (note.removesuffix(error_file.SUFFIX) for note in walk.notes)
-        self.orphans = [Path(name) for name in named if name not in drops and name not in walk.strange]
+        strange = {str(error_file.path_of(Path(path))) for path in walk.strange} if walk.notes else ()
+        self.orphans = [Path(name) for name in named if name not in drops and name + error_file.SUFFIX not in strange]
         ready, self.pending, self.due = [], [], None
         for path, signature in drops.items():
             seen = self._seen.get(path)

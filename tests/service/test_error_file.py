@@ -44,6 +44,31 @@ def test_the_same_fault_keeps_the_time_since_when_and_another_one_does_not(drop:
     assert "is empty" in beside(drop).read_text()
 
 
+def test_what_it_says_is_read_again(drop: Path) -> None:
+    said = [
+        DubdError("bad rule", file="/rules/a.yaml", remedy="mend it"),
+        DubdError("no: sound", file=drop, stage="plan"),
+    ]
+    assert error_file.faults(drop, drop.parents[1]) == []
+    error_file.write(drop, drop.parents[1], said, "talk")
+    assert [str(fault) for fault in error_file.faults(drop, drop.parents[1])] == [str(fault) for fault in said]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("new\nline.mp4", "new%0Aline.mp4"), ("caf\udce9.mp4", "caf%E9.mp4"), ("ನಮಸ್ಕಾರ\u200c.mp4", "ನಮಸ್ಕಾರ\u200c.mp4")],
+)
+def test_of_a_name_that_is_refused_for_itself_it_is_named_as_in_a_url(drop: Path, name: str, shown: str) -> None:
+    path, inbox = drop.with_name(name), drop.parents[1]
+    path.touch()
+    error_file.write(path, inbox, [FAULT], "as it is")
+    beside = drop.with_name(f"{shown}.error.txt")
+    assert "What:    has no sound" in beside.read_text(encoding="utf-8").splitlines()
+    assert error_file.since(path, inbox) == beside.stat().st_mtime
+    error_file.remove(path, inbox)
+    assert not beside.exists()
+
+
 def test_what_lacks_a_file_is_said_to_go_on_when_that_is_there(drop: Path) -> None:
     error_file.write(drop, drop.parents[1], [DubdError("no model", absent=[Path("/models/a.pt")])], "talk")
     assert "It is tried again when it, a sidecar or its rule changes, when what is missing is there, or by:" in (

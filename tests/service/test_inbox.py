@@ -166,6 +166,15 @@ class TestErrorFiles:
         assert inbox.refused == []
         assert inbox.orphans == []
 
+    def test_one_of_a_name_that_is_refused_is_none_while_that_is_there(self, inbox: Inbox) -> None:
+        path = drop(inbox, "caf\udce9.mp4")
+        beside = drop(inbox, "caf%E9.mp4.error.txt")
+        inbox.scan(0.0)
+        assert inbox.orphans == []
+        path.unlink()
+        inbox.scan(1.0)
+        assert inbox.orphans == [beside.with_name("caf%E9.mp4")]
+
     def test_one_whose_drop_is_gone_is_an_orphan(self, inbox: Inbox) -> None:
         drop(inbox, "a.mp4.error.txt")
         inbox.scan(0.0)
