@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watchdog.events import (
+    DirAttribEvent,
+    FileAttribEvent,
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -18,8 +20,8 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter, InotifyObserver
+from watchdog.observers.inotify_c import InotifyConstants, Mask
 
 from dubd.errors import DubdError
 from dubd.service import error_file, mounts, retries
@@ -28,9 +30,25 @@ LOOK = 30.0  # s between looks at all folders when no event came: events get los
 POLL = 5.0  # s between looks where no events come
 _UNWATCHED = f"cannot be watched, and is looked at every {POLL:.0f} s"
 
-# Not each write: a copy of 10 GB has 80 000 of them.
-_KINDS: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent]
+# Not each write: a copy of 10 GB has 80 000 of them. Attributes: what could not be read is made readable.
+_KINDS: list[type[FileSystemEvent]] = [
+    *(FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent),
+    *(FileAttribEvent, DirAttribEvent),
+]
 _IN_CREATE = 0x100
+
+
+class _Emitter(InotifyEmitter):
+    """watchdog 7.1 hands attributes on, and leaves them out of what it asks the kernel for on behalf of a filter."""
+
+    def get_event_mask_from_filter(self) -> Mask:
+        return Mask(super().get_event_mask_from_filter() | InotifyConstants.IN_ATTRIB)
+
+
+class _Observer(InotifyObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self._emitter_class = _Emitter
 
 
 class FolderWatch(FileSystemEventHandler):
@@ -45,7 +63,7 @@ class FolderWatch(FileSystemEventHandler):
         self._wake = wake
         self._folders = tuple(folders)
         self._table = table
-        self._observer: BaseObserver | None = None
+        self._observer: _Observer | None = None
         self._roots: dict[Path, tuple[int, int] | None] = {}
         self._faults: set[str] = set()
         self._blind = False
@@ -91,7 +109,7 @@ class FolderWatch(FileSystemEventHandler):
 
     def _begin(self) -> None:
         self._roots = self._now()
-        observer = self._observer = Observer()
+        observer = self._observer = _Observer()
         try:
             for folder in self._local():
                 observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)

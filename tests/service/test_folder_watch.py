@@ -34,6 +34,26 @@ def test_a_local_folder_is_watched_and_an_event_wakes(inbox: Path) -> None:
         assert wake.wait(10)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "es"])
+def test_a_file_or_a_folder_that_is_made_readable_wakes(inbox: Path, name: str) -> None:
+    (inbox / "es").mkdir()
+    (inbox / "a.mp4").write_bytes(b"x")
+    (inbox / name).chmod(0)
+    wake = threading.Event()
+    with FolderWatch([inbox], wake):
+        assert not wake.wait(0.5)
+        (inbox / name).chmod(0o755)
+        assert wake.wait(10)
+
+
+def test_a_hard_link_to_what_is_watched_wakes_nobody(inbox: Path, tmp_path: Path) -> None:
+    (inbox / "a.mp4").write_bytes(b"x")
+    wake = threading.Event()
+    with FolderWatch([inbox], wake):
+        (tmp_path / "source.mp4").hardlink_to(inbox / "a.mp4")  # as each claim makes one
+        assert not wake.wait(1.0)
+
+
 def test_error_files_and_hidden_ones_wake_nobody(inbox: Path) -> None:
     wake = threading.Event()
     with FolderWatch([inbox], wake):
