@@ -58,7 +58,8 @@ def status(
             say(f"{head}{DubdError.from_json(fault)}{_since(drop['at'])}", "red")
         if not drop["error"]:
             needs = f"; needs {', '.join(drop['lacks'])}: dubd models pull {drop['rule']}" if drop["lacks"] else ""
-            stands = "still being written" if drop["writing"] else f"in the inbox, not taken yet: dubd watch{needs}"
+            room = f"waiting for {drop['disk']['says']}; dubd clean makes room" if drop["disk"] else "dubd watch"
+            stands = "still being written" if drop["writing"] else f"in the inbox, not taken yet: {room}{needs}"
             say(f"{drop['file']}: {stands}")
     if not found["videos"] and not found["drops"]:
         say(f"no videos: drop one into {folders.inbox}, or dubd run VIDEO")

@@ -20,7 +20,7 @@ from dubd.graph.state import State, locked_since, owner
 from dubd.graph.superseded import superseded
 from dubd.graph.video import Video, videos
 from dubd.models.store import name
-from dubd.service import error_file
+from dubd.service import error_file, retries
 from dubd.service.aliases import NOTE as ALIASES
 from dubd.service.gpus import Machine, machine
 from dubd.service.inbox import being_written, drops, subtitles_beside, unreadable
@@ -28,7 +28,7 @@ from dubd.service.inbox import being_written, drops, subtitles_beside, unreadabl
 if TYPE_CHECKING:
     from dubd.graph.needed import Lack
     from dubd.schedule.estimates import Estimates
-    from dubd.schedule.ticket import Ticket
+    from dubd.schedule.ticket import Space, Ticket
 
 
 def standing(folders: Folders) -> dict[str, Any]:
@@ -139,7 +139,6 @@ def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | Non
     from dubd.graph.why import why  # it reads the rule and with it the engines: only where there is work
     from dubd.schedule.estimates import Estimates
     from dubd.schedule.peaks import Peaks
-    from dubd.schedule.room import shortage
 
     estimates = Estimates(Peaks(folder.parent / ".cache" / "peaks.json"))
     taken = locked_since(folder)
@@ -151,9 +150,15 @@ def _waiting(folder: Path, begun: set[str], pid: int | None, gpus: Machine | Non
             if pid is not None and not before and not line["model"] and verdict.ticket and verdict.ticket.vram:
                 gpus = gpus or machine()
                 line["gpu"] = _short_of(verdict.ticket, estimates, max(verdict.since, taken), pid, gpus)
-            short = shortage(verdict.ticket.space) if verdict.ticket and not before else None
-            line["disk"] = {"bytes": short.wanted, "free": short.free, "says": short.says} if short else None
+            line["disk"] = _room_for(verdict.ticket.space) if verdict.ticket and not before else None
             yield line
+
+
+def _room_for(space: Space | None) -> dict[str, Any] | None:
+    from dubd.schedule.room import shortage
+
+    short = shortage(space)
+    return {"bytes": short.wanted, "free": short.free, "says": short.says} if short else None
 
 
 def _lacked(lack: Lack) -> dict[str, Any]:
@@ -170,12 +175,17 @@ def _short_of(ticket: Ticket, estimates: Estimates, since: float, pid: int, gpus
 
 
 def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
-    """What is in the inbox and has no folder in the workspace yet, with the fault that keeps it out, if any."""
+    """What is in the inbox and has no folder in the workspace yet, with the fault that keeps it out, if any.
+
+    A daemon that watches may be another user, who meets what this one does not: what it said beside a drop counts.
+    """
     from dubd.graph.drop import read_beside
     from dubd.graph.needed import described, lacking, of_rule
     from dubd.graph.rules import Rules, require_recogniser
+    from dubd.schedule.ticket import Space
 
-    rules = Rules(folders.rules)
+    rules, watched = Rules(folders.rules), retries.watched(folders.workspace)
+    disk = _room_for(Space(folders.workspace, 0))
     found, refused = drops(folders.inbox)
     for fault in refused:
         yield _drop(Path(fault.file or ""), folders.inbox) | {"error": fault.to_json()}
@@ -191,7 +201,12 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
                 require_recogniser(rule, path)
             absent = [lacked for models in of_rule(rule).values() for lacked in lacking(models)]
             lacks = [described(model) for model in dict.fromkeys(absent)]
-            yield line | {"rule": rule.name, "lacks": lacks, "writing": being_written(path)}
+            writing = being_written(path)
+            told = error_file.faults(path, folders.inbox) if watched and not writing else []
+            if told:
+                yield line | {"error": told[0].to_json(), "also": [each.to_json() for each in told[1:]]}
+            else:
+                yield line | {"rule": rule.name, "lacks": lacks, "writing": writing, "disk": disk}
         except DubdError as error:
             also = [each.to_json() for each in error.also]
             yield line | {"error": error.to_json(), "also": also}
@@ -202,4 +217,5 @@ def _drops(folders: Folders, claimed: set[str]) -> Iterator[Mapping[str, Any]]:
 def _drop(path: Path, inbox: Path) -> dict[str, Any]:
     """A line without its fault or its rule."""
     since = error_file.since(path, inbox)
-    return {"file": str(path), "rule": None, "error": None, "also": [], "lacks": [], "at": since, "writing": False}
+    kept: dict[str, Any] = {"error": None, "also": [], "lacks": [], "at": since, "writing": False, "disk": None}
+    return {"file": str(path), "rule": None, **kept}

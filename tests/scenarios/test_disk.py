@@ -63,6 +63,10 @@ def test_a_drop_waits_for_room_and_is_dubbed_once_there_is(small: Home, clips: P
     assert f"waiting for 256.0 MiB on {small.root / 'workspace'}: 25" in said
     time.sleep(2)
     assert small.videos() == []
+    status = small.dubd("status").stdout
+    assert (
+        f"talk.mp4: in the inbox, not taken yet: {said[said.index('waiting for') :].partition(';')[0][:40]}" in status
+    )
     ballast.unlink()
     daemon.wait_for("there is room on", 10)
     daemon.wait_for("dubbed.es.mp4 (")

@@ -146,9 +146,9 @@ class TestStuckUntilARestart:
         daemon = start(home, root)
         daemon.hear("ngx13011.mp4: cannot be read: Permission denied; change its permissions")
         assert "Permission denied" in path.with_name("ngx13011.mp4.error.txt").read_text()
+        assert "ngx13011.mp4: cannot be read: Permission denied; change its permissions" in home.dubd("status").stdout
         path.chmod(0o644)
-        (home.root / "inbox" / "other.mp4").write_bytes(b"any event, or the next look")
-        daemon.hear("ngx13011.mp4", NO_VIDEO)
+        daemon.hear("ngx13011.mp4", NO_VIDEO, seconds=10)
 
     def test_paperless_ng_1159_what_came_while_no_daemon_ran(self, home: Home, start: Callable[..., Daemon]) -> None:
         (home.root / "inbox" / "ng1159.mp4").write_bytes(b"ng 1159")
