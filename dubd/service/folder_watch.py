@@ -62,6 +62,7 @@ class FolderWatch(FileSystemEventHandler):
         self.told: list[DubdError] = []
         self._wake = wake
         self._folders = tuple(folders)
+        self._watched: tuple[Path, ...] = ()
         self._table = table
         self._observer: _Observer | None = None
         self._roots: dict[Path, tuple[int, int] | None] = {}
@@ -102,7 +103,7 @@ class FolderWatch(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Hidden files (state, locks, temporary outputs) and error files are the machine's own and wake nobody."""
         path = Path(os.fsdecode(event.dest_path or event.src_path))
-        below = next((path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)), path)
+        below = next((path.relative_to(folder) for folder in self._watched if path.is_relative_to(folder)), path)
         hidden = any(part.startswith(".") for part in below.parts)  # what is above, a person has chosen
         if path.parent.name == retries.MARKS or not (hidden or path.name.endswith(error_file.SUFFIX)):
             self._wake.set()
@@ -111,7 +112,10 @@ class FolderWatch(FileSystemEventHandler):
         self._roots = self._now()
         observer = self._observer = _Observer()
         try:
-            for folder in self._local():
+            self._watched = tuple(
+                folder.resolve() for folder in self._local()
+            )  # of a link, watchdog sees the link alone
+            for folder in self._watched:
                 observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
             observer.start()
         except OSError as error:

@@ -34,6 +34,23 @@ def test_a_local_folder_is_watched_and_an_event_wakes(inbox: Path) -> None:
         assert wake.wait(10)
 
 
+def test_a_folder_that_is_reached_by_a_link_is_watched_where_it_lies(inbox: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(inbox)
+    wake = threading.Event()
+    with FolderWatch([tmp_path / "link"], wake) as watch:
+        (inbox / ".hidden").write_bytes(b"x")
+        assert not wake.wait(0.5)
+        (inbox / "a.mp4").write_bytes(b"x")
+        assert wake.wait(10)
+        inbox.with_name("other").mkdir()
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to(inbox.with_name("other"))
+        watch.check()
+        wake.clear()
+        (tmp_path / "other" / "b.mp4").write_bytes(b"x")
+        assert wake.wait(10)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "es"])
 def test_a_file_or_a_folder_that_is_made_readable_wakes(inbox: Path, name: str) -> None:
     (inbox / "es").mkdir()
