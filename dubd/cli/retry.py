@@ -17,6 +17,7 @@ _REMEDIES = {
     "done": "edit an artifact or its rule to change it",
     "building": "wait for it: dubd status",
     "superseded": "another film lies in its drop's place; drop the first one again to have it dubbed",
+    "removed": "its drop is gone; drop it again to have it dubbed",
 }
 
 

@@ -110,6 +110,8 @@ def _lines(video: Mapping[str, Any]) -> Iterator[str]:
     yield from _waiting(video)
     if video["state"] == "superseded":
         yield f"{video['drop']} is another film now, and this one was never dubbed; the folder may be removed"
+    if video["state"] == "removed":
+        yield f"{video['drop']} was removed before it was dubbed; drop it again, or remove the folder"
     for fault in video["failed"]:
         yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}{_since(fault.get('at'))}"
     for edit in video.get("edited", ()):

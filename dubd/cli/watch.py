@@ -123,7 +123,7 @@ class _Teller:
         from dubd.graph.dubbed import dubbed
         from dubd.graph.tasks import VideoTasks
 
-        if news.kind == "note":  # how it watches: nothing failed
+        if news.kind == "note":  # nothing failed
             self._board.warn(str(news.error))
             return
         error = news.event.error if news.event and news.event.state in ("failed", "waits") else news.error

@@ -1,7 +1,8 @@
-"""A video that was never dubbed, and in whose drop's place lies another film: nothing is left to be done for it."""
+"""A video that was never dubbed, and whose film is no longer there: nothing is left to be done for it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dubd.errors import DubdError
@@ -29,6 +30,24 @@ def superseded(folder: Path) -> bool:
         return failed or not any(_same(source, folder, seen) for source in folder.glob("source.*"))
     except (DubdError, OSError):
         return False
+
+
+def removed(folder: Path) -> bool:
+    """Whether a video was never dubbed, and its drop is gone with the film: it was read in place, on another disk.
+
+    Where its records cannot be read the answer is False.
+    """
+    if any(folder.glob("dubbed.*.mp4")) or any(path.exists() for path in folder.glob("source.*")):
+        return False
+    try:
+        state = State(folder)
+        try:
+            drop = state.note("drop")
+        finally:
+            state.close()
+    except (DubdError, OSError):
+        return False
+    return bool(drop) and not os.path.lexists(drop)
 
 
 def _same(path: Path, folder: Path, seen: object) -> bool:

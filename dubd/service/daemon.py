@@ -13,7 +13,7 @@ from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import MOVED, Event
-from dubd.graph.superseded import superseded
+from dubd.graph.superseded import removed, superseded
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.executor import Executor
@@ -278,6 +278,10 @@ class Daemon:
         if superseded(folder):
             self._known[folder] = hash(current)
             return
+        if removed(folder):
+            self._known[folder] = hash(current)
+            self._tell_removed(folder)
+            return
         told: set[str] = set()
         try:
             video = Video.open(folder)
@@ -305,6 +309,8 @@ class Daemon:
             if not self._waits.news(video.folder, str(event.error)):
                 return
         elif event.state == "failed":
+            if removed(video.folder):
+                return  # told as such, at the end
             told.add(event.task)
             if event.error and self._failures.told(video.folder, event.error):
                 return  # tried again by itself, and failed as before
@@ -342,6 +348,9 @@ class Daemon:
         self._waits.keep(folder, build.waiting)
         if failed or build.waiting:
             self._done.discard(folder)
+        if failed and removed(folder):
+            self._tell_removed(folder)
+            return
         if failed:
             self._failed(folder, building, failed, seconds)
             return
@@ -373,6 +382,13 @@ class Daemon:
                 error.file = error.file or str(folder)
                 self._tell(News("refused", folder, error=error))
         self._tell(News("failed", folder, error=errors[0], failed=tuple(errors), seconds=seconds))
+
+    def _tell_removed(self, folder: Path) -> None:
+        fault = DubdError(
+            "was removed before it was dubbed", file=drop_of(folder), remedy="drop it again to have it dubbed"
+        )
+        if self._failures.news(folder, [fault]):
+            self._tell(News("note", folder, error=fault))
 
     def _beside(self, folder: Path, errors: Sequence[DubdError]) -> None:
         drop = drop_of(folder)

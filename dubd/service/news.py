@@ -15,8 +15,8 @@ from dubd.graph.video_build import VideoBuild
 class News:
     """`claimed`, `alias`, `task`, `built`, `current`, `waiting`, `failed`, `over`, `refused` or `note`, and of what.
 
-    A `note` is of the daemon itself: how it watches. An `alias` has the content of another drop. `over` is the last
-    word of every build, whatever it came to.
+    A `note` is no failure: how the daemon watches, or that a drop was removed. An `alias` has the content of another
+    drop. `over` is the last word of every build, whatever it came to.
     """
 
     kind: str

@@ -17,7 +17,7 @@ from dubd.graph.promote import beside_name
 from dubd.graph.remarks import remarked
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, locked_since, owner
-from dubd.graph.superseded import superseded
+from dubd.graph.superseded import removed, superseded
 from dubd.graph.video import Video, videos
 from dubd.models.store import name
 from dubd.service import error_file, retries
@@ -52,7 +52,7 @@ def _also(video: Mapping[str, Any]) -> Sequence[str]:
 
 
 def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
-    """One video: `state` is building, done, changed, failed, superseded, waiting, unfinished or broken.
+    """One video: `state` is building, done, changed, failed, superseded, removed, waiting, unfinished or broken.
 
     `gpus` are looked at if left out.
     """
@@ -101,6 +101,8 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
     }
     if pid is None and superseded(folder):
         return line | {"state": "superseded", "failed": []}
+    if pid is None and removed(folder):
+        return line | {"state": "removed", "failed": []}
     if whole and pid is None:
         return line | {"state": "done"}
     try:

@@ -1,4 +1,4 @@
-"""A video without a result whose drop is another film: nothing more is done for it, unless it can still be built."""
+"""A video without a result whose drop is another film, or gone: nothing is done for it unless it can still be built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dubd.errors import DubdError
 from dubd.graph import report
-from dubd.graph.superseded import superseded
+from dubd.graph.superseded import removed, superseded
 from dubd.service.standing import of_video
 from tests.graph.stand import Desk
 
@@ -78,3 +78,37 @@ def test_one_whose_drop_is_gone_is_not(desk: Desk) -> None:
     folder = fail(desk)
     desk.source.unlink()
     assert not superseded(folder)
+
+
+class TestRemoved:
+    @pytest.fixture
+    def folder(self, desk: Desk) -> Path:
+        """A video that failed, and whose source is read in place, as from another disk."""
+        folder = fail(desk)
+        (folder / "source.mp4").unlink()
+        (folder / "source.mp4").symlink_to(desk.source)
+        return folder
+
+    def test_it_is_once_its_drop_is_gone_and_until_it_is_back(self, desk: Desk, folder: Path) -> None:
+        assert not removed(folder)
+        desk.source.unlink()
+        assert removed(folder)
+        line = of_video(folder)
+        assert (line["state"], line["failed"]) == ("removed", [])
+        assert report.report(folder)["state"] == "removed"
+        desk.source.write_text("abc", encoding="utf-8")
+        assert not removed(folder)
+
+    def test_it_is_not_where_the_film_itself_is_still_there(self, desk: Desk) -> None:
+        folder = fail(desk)
+        desk.source.unlink()
+        assert not removed(folder)
+
+    def test_it_is_not_where_another_drop_has_the_name(self, desk: Desk, folder: Path) -> None:
+        replace(desk)
+        assert not removed(folder)
+
+    def test_it_is_not_with_a_result(self, desk: Desk, folder: Path) -> None:
+        (folder / "dubbed.es.mp4").touch()
+        desk.source.unlink()
+        assert not removed(folder)

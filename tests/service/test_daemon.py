@@ -207,6 +207,43 @@ class TestBeside:
         assert not note.exists()
 
 
+class TestRemovedDrop:
+    def in_place(self, watch: Watch) -> Path:
+        """The video of a drop that is read where it lies, as from another disk."""
+        source = watch.desk.claim().folder / "source.mp4"
+        source.unlink()
+        source.symlink_to(watch.desk.source)
+        return source.parent
+
+    def test_one_that_is_gone_before_its_build_begins_is_told_once_and_fails_nothing(self, watch: Watch) -> None:
+        folder = self.in_place(watch)
+        watch.desk.source.unlink()
+        watch.idle()
+        watch.look()
+        (note,) = watch.told("note")
+        assert str(note.error) == (
+            f"{watch.desk.source}: was removed before it was dubbed; drop it again to have it dubbed"
+        )
+        assert (note.path, watch.told("refused"), watch.ran()) == (folder, [], [])
+
+    def test_one_that_goes_while_it_is_built_is_told_once_and_fails_nothing(self, watch: Watch) -> None:
+        self.in_place(watch)
+        watch.fail("001/speak")
+        watch.desk.stand.during = lambda _: watch.desk.source.unlink(missing_ok=True)
+        watch.idle()
+        watch.look()
+        assert len(watch.told("note")) == 1
+        assert (watch.told("failed"), watch.failures(), watch.told("refused")) == ([], [], [])
+
+    def test_once_it_is_dropped_again_it_is_built(self, watch: Watch) -> None:
+        self.in_place(watch)
+        watch.desk.source.unlink()
+        watch.idle()
+        watch.desk.source.write_text("abc", encoding="utf-8")
+        watch.look()
+        assert len(watch.told("built")) == 1
+
+
 class TestManyDrops:
     def test_one_that_is_written_anew_while_it_waits_for_its_turn_is_taken_when_it_is_whole(
         self, watch: Watch, monkeypatch: pytest.MonkeyPatch
