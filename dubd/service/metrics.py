@@ -5,7 +5,9 @@ Served on the loopback address alone: whoever wants them elsewhere puts a proxy,
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -36,11 +38,13 @@ class Metrics:
         if find_spec("prometheus_client") is None:
             raise DubdError(
                 "metrics need prometheus-client, which is not installed",
-                remedy="pip install 'dubd[metrics]'",
+                remedy=f"{shlex.quote(sys.executable)} -m pip install 'dubd[metrics]'",
                 exit=Exit.USAGE,
             )
-        from prometheus_client import CollectorRegistry, Counter
+        from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 
+        # Else a series more for each counter, of when its labels first came.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._folders = folders
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -91,6 +92,27 @@ def test_the_dashboard_asks_for_nothing_that_is_not_told(scraped: Scraped) -> No
     told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert len(asked) >= 10
     assert asked <= told
+
+
+def test_every_series_is_in_the_documentation(scraped: Scraped) -> None:
+    scraped.desk.claim()
+    scraped.desk.stand.fail[f"{scraped.desk.folder.name}:000/speak"] = DubdError("mumbles", stage="speak")
+    (scraped.desk.folders.inbox / "notes.txt").write_text("no video", encoding="utf-8")
+    scraped.idle()
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    told = {name.partition("{")[0] for name in scraped.read()}
+    assert len(told) >= 10
+    assert told <= set(re.findall(r"\bdubd_\w+", page))
+
+
+def test_without_prometheus_client_the_pip_of_this_interpreter_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.setattr(sys, "executable", "/opt/my dubd/bin/python")
+    with pytest.raises(DubdError, match="prometheus-client, which is not installed") as caught:
+        Metrics(Desk(tmp_path).folders)
+    assert caught.value.remedy == "'/opt/my dubd/bin/python' -m pip install 'dubd[metrics]'"
 
 
 def test_the_disks_free_space_is_told_for_each_folder(scraped: Scraped) -> None:
