@@ -34,9 +34,10 @@ def asked(workspace: Path) -> list[Path]:
         for entry in list(os.scandir(workspace / MARKS)):
             with suppress(OSError):  # another daemon has it
                 if not entry.name.startswith("."):
-                    path = Path(os.fsdecode(Path(entry.path).read_bytes()))
+                    name = Path(entry.path).read_bytes()
                     os.unlink(entry.path)
-                    found.append(path)
+                    if b"\0" not in name:  # no file can have it, and no call to the system takes it
+                        found.append(Path(os.fsdecode(name)))
     return found
 
 

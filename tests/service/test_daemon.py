@@ -207,6 +207,15 @@ class TestBeside:
         assert not note.exists()
 
 
+def test_a_mark_for_a_retry_that_no_file_can_have_stops_nobody(watch: Watch) -> None:
+    marks = watch.desk.folders.workspace / retries.MARKS
+    marks.mkdir()
+    (marks / "odd").write_bytes(bytes(watch.desk.folders.workspace / "talk-\0"))
+    watch.idle()
+    assert len(watch.told("built")) == 1
+    assert list(marks.iterdir()) == []
+
+
 class TestRemovedDrop:
     def in_place(self, watch: Watch) -> Path:
         """The video of a drop that is read where it lies, as from another disk."""

@@ -52,7 +52,8 @@ def _workspace(folder: Path) -> Iterator[Finding]:
             yield fault
         records = inside / ".state.sqlite"
         if records.exists() and not os.access(records, os.W_OK):
-            yield Finding("workspace", "bad", f"{records} cannot be written", f"chown -R {os.getuid()} {inside}")
+            remedy = f"chown -R {os.getuid()} {shlex.quote(str(inside))}"
+            yield Finding("workspace", "bad", f"{records} cannot be written", remedy)
     room = _room(folder)
     if room is not None and room < RESERVE:
         says = f"{folder}, only {bytes_of(room)} free: nothing starts below {bytes_of(RESERVE)}"
@@ -75,11 +76,12 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
     """What keeps this user from writing to a folder, which is made where it is not there."""
     there = _there(folder)
     if not there.is_dir():
-        return Finding(name, "bad", f"{folder} cannot be made: {there} is a file", f"mv {there} {there}.old")
+        remedy = shlex.join(["mv", str(there), f"{there}.old"])
+        return Finding(name, "bad", f"{folder} cannot be made: {there} is a file", remedy)
     if os.access(there, os.W_OK | os.X_OK):
         return None
     if os.statvfs(there).f_flag & os.ST_RDONLY:
-        remedy = f'mount -o remount,rw "$(findmnt -nro TARGET -T {there})"'
+        remedy = f'mount -o remount,rw "$(findmnt -nro TARGET -T {shlex.quote(str(there))})"'
         return Finding(name, "bad", f"{folder} lies on a read-only file system", remedy)
     uid, quoted = os.getuid(), shlex.quote(str(folder))
     if there != folder:  # what is above may be /, or other people's

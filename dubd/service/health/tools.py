@@ -85,4 +85,5 @@ def listed(path: str, kind: str) -> set[str]:
 
 
 def _ask(path: str, *words: str) -> str:
-    return subprocess.run([path, *words], capture_output=True, text=True, timeout=20, check=True).stdout
+    said = subprocess.run([path, *words], capture_output=True, timeout=20, check=True).stdout
+    return said.decode("utf-8", "replace")

@@ -119,6 +119,36 @@ class TestPermissions:
         (found,) = of(folders, "inbox")
         assert found.remedy == f"mv {folders.inbox} {folders.inbox}.old"
 
+    def test_what_is_to_be_typed_holds_for_any_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        root = tmp_path / "films (old) & new"
+        root.mkdir()
+        folders = Folders(*(root / name for name in ("inbox", "workspace", "rules", "models")))
+        folders.inbox.write_text("no folder")
+        video = folders.workspace / "talk-1"
+        video.mkdir(parents=True)
+        (video / "rule.yaml").touch()
+        (video / ".state.sqlite").touch()
+        monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != ".state.sqlite")
+        (inbox,) = of(folders, "inbox")
+        subprocess.run(["sh", "-c", inbox.remedy], check=True)
+        assert (root / "inbox.old").read_text() == "no folder"
+        records = next(found for found in of(folders, "workspace") if found.level == "bad")
+        subprocess.run(["sh", "-c", records.remedy], check=True)
+        assert f"'{video}'" in records.remedy
+
+    def test_a_read_only_file_system_is_found_whatever_the_folder_is_called(
+        self, folders: Folders, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd = folders.workspace / "it's here"
+        odd.mkdir()
+        read_only = os.statvfs_result((*os.statvfs(odd)[:8], os.ST_RDONLY, *os.statvfs(odd)[9:]))
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+        (found,) = of(Folders(odd, *(folders.workspace, folders.rules, folders.models)), "inbox")
+        command = found.remedy.replace("mount -o remount,rw", "echo", 1)
+        said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout
+        assert Path(said.strip()).is_mount()
+
 
 class TestNetwork:
     def mounted(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *points: Path) -> None:

@@ -53,6 +53,11 @@ def test_an_ffmpeg_that_does_not_run_is_to_be_installed_anew(path: Path) -> None
     assert "127" in found.says
 
 
+def test_an_ffmpeg_that_answers_in_no_utf_8_is_heard_all_the_same(path: Path) -> None:
+    program(path, "ffmpeg", "printf 'ffmpeg version 5.1\\351 \\377\\n'")
+    assert next(findings()).says.startswith("5.1\ufffd at ")
+
+
 def test_an_ffmpeg_without_libx264_is_named_by_its_path(path: Path) -> None:
     without(path, "libx264")
     (found,) = bad()
