@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
 
 from dubd import regular
 from dubd.errors import DubdError, Exit
@@ -48,7 +49,17 @@ _NOT_OURS = frozenset(("@eaDir", "#recycle", "#snapshot", "lost+found", "$RECYCL
 SETTLE, NETWORK_SETTLE = 2.0, 30.0  # s
 _EMPTY = 5.0  # an empty file is given so many times the settle time: many tools create first and write later
 
+_TOLD = 1000  # strange files that were there once and are remembered
+
 Signature = tuple[tuple[int, ...], ...]
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with something in the inbox."""
+
+    reason: str
+    remedy: str
+    inode: int = 0  # of what is no video; else it is told again whenever it comes back
 
 
 @dataclass
@@ -105,7 +116,8 @@ class Inbox:
         """When the next of them may be complete, if nothing happens meanwhile."""
         self._seen: dict[str, _Seen] = {}
         self._first = True  # what the first scan finds was there before: its video was tried at the start
-        self._strange: dict[str, tuple[str, str]] = {}  # what is wrong with each, and the remedy
+        self._strange: dict[str, _Wrong] = {}
+        self._told: dict[str, _Wrong] = {}  # of those that were there once: one that comes back is old news
 
     def scan(self, now: float) -> list[Path]:
         """Drops that are complete at `now` (seconds of any steady clock) and were not reported yet, oldest first."""
@@ -147,6 +159,7 @@ class Inbox:
     def again(self, path: Path) -> None:
         """Report a drop once more, though its bytes are the same: its rule may have changed, or it had to wait."""
         self._strange.pop(str(path), None)
+        self._told.pop(str(path), None)
         if seen := self._seen.get(str(path)):
             seen.offered = False
             if seen.taken:
@@ -185,10 +198,16 @@ class Inbox:
         seen.told = False
         return True
 
-    def _tell_strangers(self, strange: dict[str, tuple[str, str]]) -> None:
-        for path, (reason, remedy) in sorted(strange.items(), key=lambda item: os.fsencode(item[0])):
-            if self._strange.get(path) != (reason, remedy):
-                self.refused.append(_refused(path, reason, remedy))
+    def _tell_strangers(self, strange: dict[str, _Wrong]) -> None:
+        for path, wrong in sorted(strange.items(), key=lambda item: os.fsencode(item[0])):
+            before = self._strange.get(path)
+            if not (before and before[:2] == wrong[:2]) and self._told.get(path) != wrong:
+                self.refused.append(_refused(path, wrong))
+            if wrong.inode:
+                self._told.pop(path, None)
+                self._told[path] = wrong  # as the latest
+        for path in list(self._told)[: -_TOLD - len(strange)]:
+            del self._told[path]
         self._strange = strange
 
 
@@ -200,7 +219,7 @@ def settle_time(root: Path, table: Path = mounts.TABLE) -> float:
 def drops(root: Path) -> tuple[list[Path], list[DubdError]]:
     """The videos in an inbox, by name, complete or not; and what is refused for its name or its kind."""
     walk = _Walk(str(root))
-    refused = [_refused(path, *wrong) for path, wrong in walk.strange.items()]
+    refused = [_refused(path, wrong) for path, wrong in walk.strange.items()]
     return sorted(map(Path, walk.videos)), sorted(refused, key=lambda fault: os.fsencode(fault.file or ""))
 
 
@@ -214,8 +233,8 @@ def unreadable(error: OSError, path: object) -> DubdError:
     )
 
 
-def _refused(path: str, reason: str, remedy: str) -> DubdError:
-    return DubdError(reason, file=path, remedy=remedy, exit=Exit.INPUT)
+def _refused(path: str, wrong: _Wrong) -> DubdError:
+    return DubdError(wrong.reason, file=path, remedy=wrong.remedy, exit=Exit.INPUT)
 
 
 class _Walk:
@@ -228,7 +247,7 @@ class _Walk:
     def __init__(self, root: str) -> None:
         self.videos: dict[str, tuple[int, ...]] = {}
         self.notes: list[str] = []
-        self.strange: dict[str, tuple[str, str]] = {}
+        self.strange: dict[str, _Wrong] = {}
         self.rooted = True
         self._beside: dict[str, list[tuple[int, ...]]] = {}  # by the path without its suffix
         folders = [root]
@@ -244,7 +263,7 @@ class _Walk:
             except OSError as error:  # not permitted, or the share is away
                 self.rooted = self.rooted and folder != root
                 fault = unreadable(error, folder)
-                self.strange[folder] = fault.reason, fault.remedy
+                self.strange[folder] = _Wrong(fault.reason, fault.remedy)
 
     def signature(self, video: str) -> Signature:
         """What changes when a video or one of its sidecars does; a sidecar is refused unread, so its rights count."""
@@ -265,7 +284,7 @@ class _Walk:
         if suffix in VIDEO and S_ISREG(mode) and name.isprintable():
             self.videos[entry.path] = stat.st_ino, stat.st_size, stat.st_mtime_ns
         elif wrong := _wrong(name, suffix, mode):
-            self.strange[entry.path] = wrong
+            self.strange[entry.path] = _Wrong(*wrong, 0 if suffix in VIDEO else stat.st_ino)
         elif S_ISDIR(mode):
             return True
         elif suffix in VIDEO:

@@ -132,6 +132,27 @@ class TestRefused:
             f"{inbox.root / 'notes.txt'}: is not taken for a video; give it the suffix of one"
         ]
 
+    @pytest.mark.parametrize("whole", [False, True], ids=["it", "the inbox"])
+    def test_what_is_no_video_is_told_once_though_it_goes_and_comes(self, tmp_path: Path, whole: bool) -> None:
+        inbox = Inbox(tmp_path / "inbox", settle=2.0)
+        path = drop(inbox, "k2.mp4.tmpx")
+        inbox.scan(0.0)
+        moved = inbox.root if whole else path
+        away = moved.rename(tmp_path / "away")
+        inbox.scan(1.0)
+        away.rename(moved)
+        inbox.scan(2.0)
+        assert [error.file for error in inbox.refused] == [str(path)]
+
+    def test_another_file_of_its_name_is_told_again(self, inbox: Inbox) -> None:
+        path = drop(inbox, "k2.mp4.tmpx")
+        inbox.scan(0.0)
+        path.rename(inbox.root / ".k2")
+        inbox.scan(1.0)
+        drop(inbox, "k2.mp4.tmpx")
+        inbox.scan(2.0)
+        assert [error.file for error in inbox.refused] == [str(path)] * 2
+
     def test_a_text_with_a_video_suffix_is_for_the_probe_to_refuse(self, inbox: Inbox) -> None:
         path = drop(inbox, "text.mp4", b"hello")
         inbox.scan(0.0)
