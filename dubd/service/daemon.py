@@ -355,7 +355,8 @@ class Daemon:
             self._failed(folder, building, failed, seconds)
             return
         self._failures.forget(folder)
-        if drop := drop_of(folder):
+        drop = drop_of(folder)
+        if drop and self._failures.said(drop) and holds(drop, folder, self.folders.inbox):  # the look at it reads 8 MiB
             self._failures.mended(drop)
         if build.waiting:
             faults = tuple(lack.fault(folder.name) for lack in build.waiting)

@@ -86,6 +86,10 @@ class Failures:
         if drop.is_relative_to(self._inbox):
             error_file.write(drop, self._inbox, errors, retry or shlex.quote(str(drop)))
 
+    def said(self, drop: Path) -> bool:
+        """Whether there is a `<name>.error.txt`."""
+        return drop.is_relative_to(self._inbox) and error_file.since(drop, self._inbox) is not None
+
     def mended(self, drop: Path) -> None:
         """Take `<name>.error.txt` away."""
         if drop.is_relative_to(self._inbox):

@@ -253,6 +253,52 @@ class TestRemovedDrop:
         assert len(watch.told("built")) == 1
 
 
+class TestErrorFile:
+    def test_the_end_of_an_old_film_leaves_what_is_said_of_the_new_one_of_its_name(self, watch: Watch) -> None:
+        source = watch.desk.source
+        beside = source.with_name("talk.mp4.error.txt")
+        watch.desk.claim()
+
+        def replace(ticket: Ticket) -> None:
+            if ticket.stage == "assemble" and not beside.exists():
+                source.unlink()
+                source.write_text("another film", encoding="utf-8")
+                source.with_suffix(".yaml").write_text("languages: none of them", encoding="utf-8")
+                until = time.monotonic() + 20
+                while not beside.exists() and time.monotonic() < until:
+                    time.sleep(0.01)
+
+        watch.desk.stand.during = replace
+        watch.until(lambda: bool(watch.told("built")))
+        assert len(watch.told("refused")) == 1
+        assert "languages" in beside.read_text()
+
+    def test_it_goes_when_its_own_film_is_built(self, watch: Watch) -> None:
+        beside = watch.desk.source.with_name("talk.mp4.error.txt")
+        watch.desk.claim()
+        watch.fail("001/speak")
+        watch.idle()
+        assert beside.exists()
+        watch.desk.stand.fail.clear()
+        watch.desk.source.touch()
+        watch.look()
+        assert not beside.exists()
+
+    def test_a_name_that_is_refused_for_itself_has_one_too_and_a_time_in_the_status(self, watch: Watch) -> None:
+        path = watch.desk.folders.inbox / "caf\udce9.mp4"
+        path.write_text("a film", encoding="utf-8")
+        watch.idle()
+        beside = path.with_name("caf%E9.mp4.error.txt")
+        assert "its name is not UTF-8" in beside.read_text()
+        (drop,) = standing(watch.desk.folders)["drops"]
+        assert (drop["file"], drop["at"]) == (str(path), beside.stat().st_mtime)
+        watch.look()
+        assert beside.exists()
+        path.unlink()
+        watch.look()
+        assert not beside.exists()
+
+
 class TestManyDrops:
     def test_one_that_is_written_anew_while_it_waits_for_its_turn_is_taken_when_it_is_whole(
         self, watch: Watch, monkeypatch: pytest.MonkeyPatch
