@@ -76,12 +76,6 @@ def renamed_in_place(path: Path, data: bytes) -> None:
     part.rename(path)
 
 
-def touched(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    time.sleep(SETTLE * 3)
-    os.utime(path)
-
-
 def linked(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}")
     part.write_bytes(data)
@@ -99,7 +93,6 @@ def old(path: Path, data: bytes) -> None:
     [
         pytest.param("ngx494", in_bursts, id="paperless_ngx_494_many_events"),
         pytest.param("ngx1760", renamed_in_place, id="paperless_ngx_1760_renamed_when_it_is_whole"),
-        pytest.param("ngx2422", touched, id="paperless_ngx_2422_touched_by_a_script"),
         pytest.param("ngx7319", linked, id="paperless_ngx_7319_hard_linked"),
         pytest.param("ng820", old, id="paperless_ng_820_copied_with_its_old_time"),
     ],
@@ -112,16 +105,23 @@ def test_the_same_file_is_one_video(daemon: Daemon, thread: str, put: Put) -> No
     assert len([path for path in daemon.home.videos() if path.name.startswith(thread)]) == 1
 
 
-def test_paperless_ngx_13511_saved_anew_with_the_same_bytes_it_is_tried_again_and_is_the_same_video(
-    daemon: Daemon,
-) -> None:
-    drop = daemon.inbox / "ngx13511.mp4"
-    for _ in range(2):
-        drop.write_bytes(b"ngx13511")
-        daemon.hear("ngx13511", NO_VIDEO)
-        time.sleep(SETTLE * 3)
-    assert len(daemon.lines("ngx13511", "taken")) == 1
-    assert len([path for path in daemon.home.videos() if path.name.startswith("ngx13511")]) == 1
+@pytest.mark.parametrize(
+    ("thread", "put"),
+    [
+        pytest.param("ngx13511", Path.write_bytes, id="paperless_ngx_13511_saved_anew_with_the_same_bytes"),
+        pytest.param("ngx2422", lambda path, _: os.utime(path), id="paperless_ngx_2422_touched_by_a_script"),
+    ],
+)
+def test_it_is_tried_again_and_is_the_same_video(daemon: Daemon, thread: str, put: Put) -> None:
+    drop = daemon.inbox / f"{thread}.mp4"
+    drop.write_bytes(thread.encode())
+    daemon.hear(thread, NO_VIDEO)
+    time.sleep(SETTLE * 3)
+    put(drop, thread.encode())
+    daemon.hear(thread, NO_VIDEO, times=2)
+    time.sleep(SETTLE * 3)
+    assert len(daemon.lines(thread, "taken")) == 1
+    assert len([path for path in daemon.home.videos() if path.name.startswith(thread)]) == 1
 
 
 class TestStuckUntilARestart:
