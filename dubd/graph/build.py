@@ -22,8 +22,9 @@ from doit.task import Task
 from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
 from dubd.graph.needed import Lack, lacked, lacking
-from dubd.graph.promote import discard, private, promote
+from dubd.graph.promote import promote
 from dubd.graph.state import State
+from dubd.graph.temporary import Temporaries, discard
 from dubd.graph.why import reasons
 from dubd.models.model import Own
 from dubd.schedule.ticket import Ticket
@@ -95,6 +96,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._tickets: tuple[Ticket, ...] | None = None  # of those, until they change
         self._running: dict[str, _Run] = {}
         self._waiting: dict[str, tuple[ExecNode, Lack]] = {}
+        self._temporaries: dict[State, Temporaries] = {}
         self.failed: list[tuple[str, DubdError]] = []
 
     def start(self) -> None:
@@ -136,7 +138,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             run.stamps = {path: content.stamp(path) for path in node.task.file_dep}
             self.dep_manager.remove_success(node.task)
             state.ran(task, "running", 0.0, run.why, None, {})
-            run.temporary = private(ticket.outputs)
+            run.temporary = self._lender(state).lend(ticket.outputs)
         except (OSError, DubdError) as error:
             self.finish(task, disk_fault(error) if isinstance(error, OSError) else error, 0.0)
             return None
@@ -154,13 +156,14 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         run = self._running.pop(task, None)
         if run is None:  # the build was given up meanwhile
             return
-        node, ticket = run.node, run.node.task.meta["ticket"]
+        node, ticket, state = run.node, run.node.task.meta["ticket"], self._state(task)
         beside: list[str] = []
         error = outcome if isinstance(outcome, DubdError) else self._moved(run)
         facts: Facts = {} if isinstance(outcome, DubdError) else outcome
         if error is None:
             try:
-                beside = promote(self._state(task), ticket.outputs, run.temporary)
+                beside = promote(state, ticket.outputs, run.temporary)
+                self._lender(state).give_back(run.temporary)
             except DubdError as fault:
                 error = fault
             except OSError as fault:
@@ -171,7 +174,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
                 self.process_task_result(node, None)
                 error = self._moved(run)  # again: an edit saved while the outputs were promoted was not used either
                 if error is None:
-                    self._state(task).ran(task, "ran", seconds, run.why, None, facts)
+                    state.ran(task, "ran", seconds, run.why, None, facts)
                     self.dep_manager.backend.flush(task)
             except DubdError as fault:
                 error = fault
@@ -205,8 +208,14 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self.final_result = ERROR
         self.failed.append((GIVEN_UP, fault))
 
+    def clear(self) -> None:
+        """Remove the temporary folders, but for those of tasks that still run."""
+        for temporaries in self._temporaries.values():
+            temporaries.close()
+
     def complete(self) -> int:
         """Close the records and let the reporter sum up. Returns doit's exit code: 0, or 1 or 2 after a failure."""
+        self.clear()
         return int(super().finish())
 
     @property
@@ -314,6 +323,9 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
 
     def _video(self, task: str) -> str:
         return self._state(task).folder.name
+
+    def _lender(self, state: State) -> Temporaries:
+        return self._temporaries.setdefault(state, Temporaries(state.folder))
 
     def _state(self, task: str) -> State:
         state: State | None = self.dep_manager.backend.shard(task)

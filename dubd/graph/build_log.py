@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dubd.graph.build import Event
-from dubd.graph.promote import TEMPORARY
+from dubd.graph.temporary import TEMPORARY
 
 LIMIT = 1 << 20  # bytes that it may have when a build begins; a build of an hour of video adds some 100 000
 

@@ -21,9 +21,9 @@ from dubd.cluster.choice import Choice
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph.build import GIVEN_UP, Build, Event
-from dubd.graph.promote import sweep
 from dubd.graph.state import State, owned
 from dubd.graph.tasks import VideoTasks
+from dubd.graph.temporary import sweep
 from dubd.graph.video import Video, videos
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.stopping import stopping

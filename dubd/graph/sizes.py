@@ -20,13 +20,16 @@ _TEXTS: Final = _MIB  # what every step is given for JSON, subtitles and the fil
 _VOICES: Final = 16 * _MIB  # the stretches to clone voices from, and what an engine makes of them
 
 
-def writes(step: Step, plan: Mapping[str, Any] | None) -> int:
-    """Bytes that the step writes at most, temporary files included, beside `copies`. KeyError for half a plan."""
+def writes(step: Step, plan: Mapping[str, Any] | None, segments: Mapping[str, Mapping[str, Any]]) -> int:
+    """Bytes that the step writes at most, temporary files included, beside `copies`. KeyError for half a plan.
+
+    `segments` are those of the plan by their ids.
+    """
     if plan is None or step.stage in ("voice", "clone"):
         return _TEXTS + (_VOICES if plan else 0)
     if step.stage == "assemble":
         return _TEXTS + round(float(plan["samples"]) / SAMPLE_RATE * _TRACKS)
-    segment = next(segment for segment in plan["segments"] if segment["id"] == step.name.split("/")[0])
+    segment = segments[step.name.split("/")[0]]
     taken = _TEXTS
     if step.stage in _PICTURE and set(step.outputs) - {"audio"}:
         picture = plan["picture"]

@@ -30,6 +30,8 @@ create table if not exists run(
     task text primary key, state text, at real, seconds real, why text, error text, facts text) without rowid;
 create table if not exists note(name text primary key, value text) without rowid;
 """
+_RAN = """insert into run values(?,?,?,?,?,?,?) on conflict(task) do update set state=excluded.state, at=excluded.at,
+    seconds=excluded.seconds, why=excluded.why, facts=excluded.facts"""
 
 
 class State:
@@ -49,6 +51,7 @@ class State:
         self._rows: dict[str, dict[str, Any]] = {}
         self._dirty: set[str] = set()
         self._all_read = False
+        self._made: dict[str, list[str]] | None = None
 
     def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -101,12 +104,13 @@ class State:
 
     def made(self, path: str) -> list[str]:
         """Digests of what the machine put at this path: the last one, and one more around a rename."""
-        rows = self._read("select digests from made where path=?", self.relative(path))
-        return list(json.loads(rows[0][0])) if rows else []
+        return list(self._known().get(self.relative(path), ()))
 
     def set_made(self, path: str, digests: list[str], superseded: str | None = None) -> None:
         """Remember what is the machine's own; `superseded` names the newer version beside a hand edit."""
-        self._write("insert or replace into made values(?,?,?)", self.relative(path), json.dumps(digests), superseded)
+        known, name = self._known(), self.relative(path)
+        self._write("insert or replace into made values(?,?,?)", name, json.dumps(digests), superseded)
+        known[name] = digests
 
     def all_made(self) -> Iterator[tuple[str, list[str], str | None]]:
         """(path relative to the folder, digests, name of a newer version beside it) of every artifact ever made."""
@@ -116,6 +120,14 @@ class State:
     def forget_made(self, path: str) -> None:
         """The artifact is gone for good."""
         self._write("delete from made where path=?", self.relative(path))
+        self._known().pop(self.relative(path), None)
+
+    def _known(self) -> dict[str, list[str]]:
+        """All of them: asked for one by one they took a tenth of a build's time."""
+        if self._made is None:
+            rows = self._read("select path, digests from made")
+            self._made = {path: json.loads(digests) for path, digests in rows}
+        return self._made
 
     # How tasks went, for status and report.
 
@@ -124,22 +136,15 @@ class State:
     ) -> None:
         """The last run of a task: `running`, `ran` or `failed`. The same fault again keeps the time since when."""
         now = time.time()
-        last = self._read("select error from run where task=?", task) if state != "ran" else ()
-        fault = json.loads(last[0][0]) if last and last[0][0] else None  # `running` carries it on to the next fault
+        values = [task, state, now, round(seconds, 3), why, None, json.dumps(facts, sort_keys=True)]
+        kept = ", error=run.error" if state == "running" else ", error=excluded.error"  # for the next fault
         if error:
+            last = self._read("select error from run where task=?", task)
+            fault = json.loads(last[0][0]) if last and last[0][0] else {}
             said = error.to_json()
-            same = fault and {key: value for key, value in fault.items() if key != "since"} == said
-            fault = said | {"since": fault.get("since", now) if fault and same else now}
-        self._write(
-            "insert or replace into run values(?,?,?,?,?,?,?)",
-            task,
-            state,
-            now,
-            round(seconds, 3),
-            why,
-            json.dumps(fault) if fault else None,
-            json.dumps(facts, sort_keys=True),
-        )
+            same = {key: value for key, value in fault.items() if key != "since"} == said
+            values[5] = json.dumps(said | {"since": fault.get("since", now) if same else now})
+        self._write(f"{_RAN}{kept}", *values)
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """The last run of every task: state, at and since (unix times), seconds, why, error (or None), facts.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from doit.task import DelayedLoader, Task
 
@@ -26,6 +27,11 @@ from dubd.schedule.ticket import Space, Ticket
 
 class Key:
     """doit's up-to-date check for what is not a file: a step's key against the one on record."""
+
+    # doit asks for the names of the parameters at every look, which would take longer than the look.
+    __signature__: ClassVar = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("task", "values")]
+    )
 
     def __init__(self, key: dict[str, Any]) -> None:
         self.key: dict[str, Any] = json.loads(json.dumps(key))  # as the record will have it: lists, not tuples
@@ -83,7 +89,7 @@ class VideoTasks:
     def plan(self) -> Task:
         """`plan:<video>`: probe, speech map and cuts."""
         step = plan_step(self.video.rule, self.video.source)
-        return self._task(step, f"plan:{self.video.id}", None, writes(step, None))
+        return self._task(step, f"plan:{self.video.id}", None, writes(step, None, {}))
 
     def rest(self) -> Iterator[Task]:
         """The group `<video>` and a task per step after the plan; nothing while there is no plan."""
@@ -103,7 +109,8 @@ class VideoTasks:
     def _whole(self, plan: Mapping[str, Any]) -> list[tuple[Step, int]]:
         """The steps, each with the bytes that it writes."""
         try:
-            return [(step, writes(step, plan)) for step in self.steps(plan)]
+            segments = {segment["id"]: segment for segment in plan["segments"]}
+            return [(step, writes(step, plan, segments)) for step in self.steps(plan)]
         except (KeyError, TypeError) as error:
             raise DubdError(
                 f"is not a whole plan ({error} is missing or wrong)",

@@ -15,10 +15,11 @@ from dubd.graph.build import Build, Event, Listener
 from dubd.graph.build_log import BuildLog
 from dubd.graph.content import ContentChecker
 from dubd.graph.needed import Lack
-from dubd.graph.promote import edited, sweep
+from dubd.graph.promote import edited
 from dubd.graph.settled import settle, settled, stamps, tasks, unsettle
 from dubd.graph.state import Shards, State, owned
 from dubd.graph.tasks import VideoTasks
+from dubd.graph.temporary import sweep
 from dubd.graph.video import Video
 from dubd.schedule.ticket import Ticket
 from dubd.stages.job import Outcome
@@ -150,6 +151,7 @@ class VideoBuild:
                 plan = {"plan.json": self._maker.plan_read}
                 settle(self._state, self._control.tasks.values(), self._read | plan)
                 self._ledger.done()
+            self._build.clear()
             if self._began and not self._abandoned:  # else what ran has left its temporary files
                 self._state.set_note(_OPEN, None)
             self._build.complete()

@@ -104,9 +104,8 @@ class _Asker:
         status = self._dependency.get_status(task, self._control.tasks, get_log=True)
         own = tuple(reasons(task, status, self._state)) if status.status == "run" else ()
         if status.status == "error":
-            own = tuple(f"{self._state.relative(path)} is missing" for path in status.reasons["missing_file_dep"])
-            made = [path for path in status.reasons["missing_file_dep"] if path in self._control.targets]
-            own = tuple(r for r in own if not any(self._state.relative(path) in r for path in made))
+            missing = [path for path in status.reasons["missing_file_dep"] if path not in self._control.targets]
+            own = tuple(f"{self._state.relative(path)} is missing" for path in missing)
         roots: dict[str, Verdict] = {}
         for before in task.task_dep:
             upstream = self.verdict(before)

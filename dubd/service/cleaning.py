@@ -12,9 +12,9 @@ from typing import Literal
 
 from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
-from dubd.graph.promote import sweep
 from dubd.graph.settled import clean, untouched
 from dubd.graph.state import State, owned
+from dubd.graph.temporary import sweep
 
 Keep = Literal["final", "nothing"]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dubd.graph import promote as module
-from dubd.graph.promote import private, promote
+from dubd.graph.promote import promote
 from dubd.graph.state import State
+from dubd.graph.temporary import Temporaries
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 def put(state: State, *texts: str) -> list[str]:
     """Make artifacts a, b, ... anew; the names of those that were put beside a hand edit."""
     outputs = {name: str(state.folder / f"{name}.json") for name, _ in zip("abc", texts, strict=False)}
-    temporary = private(outputs)
+    temporary = Temporaries(state.folder).lend(outputs)
     for path, text in zip(temporary.values(), texts, strict=True):
         Path(path).write_text(text)
     return [Path(path).name for path in promote(state, outputs, temporary)]

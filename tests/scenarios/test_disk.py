@@ -125,8 +125,9 @@ def test_a_disk_that_fills_up_under_a_stage_costs_that_stage_alone(small: Home, 
     shutil.copy(clips / "talk.mp4", small.root / "talk.mp4")  # without its subtitles: it takes a second to be heard
     run = small.start("run", small.root / "talk.mp4")
     end = time.monotonic() + 60
-    segment = "workspace/*/segments/000"
-    while not (list(small.root.glob(f"{segment}/audio.wav")) and list(small.root.glob(f"{segment}/.tmp-*"))):
+    while not (
+        list(small.root.glob("workspace/*/segments/000/audio.wav")) and list(small.root.glob("workspace/*/.tmp-*/*"))
+    ):
         assert time.monotonic() < end and run.poll() is None
         time.sleep(0.01)
     ballast = small.root / "ballast"
