@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -95,6 +96,7 @@ class _Run:
         from dubd.graph.rules import SUFFIXES, Rules, load, with_clip
         from dubd.graph.video import Video
         from dubd.media.source import require_clip
+        from dubd.service.aliases import taken
         from dubd.service.inbox import VIDEO, subtitles_beside
 
         path = Path(text)
@@ -111,9 +113,12 @@ class _Run:
                     exit=Exit.USAGE,
                 )
             return video
+        path, folder = taken(path.absolute(), self.folders)
+        if folder and str(path) != os.path.abspath(text):
+            self.board.warn(f"{text}: has the content of {path}; {folder.name} is the dub of both")
         rules = Rules(self.folders.rules)
         if name is None:
-            rule = rules.for_drop(path.absolute(), self.folders.inbox)
+            rule = rules.for_drop(path, self.folders.inbox)
         elif name.endswith(SUFFIXES):
             rule = load(Path(name))
         else:
@@ -123,7 +128,7 @@ class _Run:
         if rule.clip and (clip or name):  # before anything is changed: the build that is there may be a good one
             require_clip(path, rule.clip.model_dump(), Exit.USAGE if clip else Exit.INPUT)
         insist = name is not None or clip is not None  # what is asked for now goes before an edited rule.yaml
-        video = Video.claim(path.absolute(), rule, self.folders, subtitles_beside(path), insist=insist)
+        video = Video.claim(path, rule, self.folders, subtitles_beside(path), insist=insist, known=folder)
         video.require_source()
         return video
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dubd.errors import DubdError
+from dubd.folders import Folders
 from dubd.graph.state import State
 from dubd.graph.video import content_digest, videos
 
@@ -108,6 +109,19 @@ class Aliases:
             except (DubdError, OSError):
                 self._source[folder] = ""
         return self._source[folder]
+
+
+def taken(path: Path, folders: Folders) -> tuple[Path, Path | None]:
+    """The drop to build where `path` is asked for, and the video that its content has already.
+
+    What is not in the inbox is a video of its own. Errors: DubdError where `path` cannot be read.
+    """
+    if not path.is_relative_to(folders.inbox):
+        return path, None
+    aliases = Aliases(folders.workspace, folders.inbox)
+    aliases.refresh()
+    drop, folder = aliases.known(path) or (path, None)
+    return drop if folder and aliases.counts(drop, folder) else path, folder
 
 
 def _key(folder: Path) -> str:

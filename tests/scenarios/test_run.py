@@ -185,3 +185,21 @@ def test_a_video_is_known_by_its_id_also_inside_its_own_folder(dubbed: Home) -> 
     done = subprocess.run(command, env=dubbed.environ, cwd=video, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "everything is up to date" in done.stdout
+
+
+def test_a_drop_that_another_has_the_content_of_is_one_video_with_it(dubbed: Home, clips: Path) -> None:
+    inbox = dubbed.root / "inbox"
+    (video,) = dubbed.videos()
+    shutil.rmtree(video)
+    for name in ("first", "second", "third"):
+        shutil.copy(clips / "talk.mp4", inbox / f"{name}.mp4")
+        shutil.copy(clips / "talk.srt", inbox / f"{name}.srt")
+    assert dubbed.dubd("run", inbox / "first.mp4").returncode == 0
+    also = dubbed.dubd("run", inbox / "second.mp4")
+    (video,) = dubbed.videos()
+    assert also.returncode == 0
+    assert f"has the content of {inbox / 'first.mp4'}; {video.name} is the dub of both" in also.stdout + also.stderr
+    (inbox / "first.mp4").unlink()  # then the other one is the drop, and the folder keeps its name
+    again = dubbed.dubd("run", inbox / "third.mp4", "--json")
+    assert dubbed.videos() == [video]
+    assert not [task for task, line in tasks(again.stdout).items() if line["state"] == "ran" and "/" in task]
