@@ -218,7 +218,7 @@ class _Check:
             except (OSError, ValueError):  # no file can have that name
                 path, found = Path(given), False
             if not found:
-                self.fault(where, f"no glossary at {path}", "paths are relative to the rule file")
+                self.fault(where, f"no glossary at {path}", "paths are relative to the rule file", absent=[path])
             return str(path)
         return None
 

@@ -23,10 +23,11 @@ from dubd.service import retries
 from dubd.service.aliases import drop_of, holds
 from dubd.service.failures import Failures
 from dubd.service.fault import fault_of
-from dubd.service.folder_watch import FolderWatch
+from dubd.service.folder_watch import LOOK, FolderWatch
 from dubd.service.inbox import settle_time
 from dubd.service.news import News
 from dubd.service.notify import Notify
+from dubd.service.rest import FILES, Rest
 from dubd.service.signature import Signature, by_hand, of_video
 from dubd.service.taking import BUSY, DISK, Taking
 from dubd.service.waits import Waits
@@ -81,6 +82,7 @@ class Daemon:
         self._wake.set()
         self._watch = FolderWatch([folders.inbox, folders.rules, folders.workspace], self._wake)
         self._looked: float | None = None
+        self._rounded = -math.inf  # when the last round over videos at rest was
         self._took = 0.0  # s that the last look took
         self._failures = Failures(folders.inbox, now)
         self.settle = settle_time(folders.inbox) if settle is None else settle
@@ -88,11 +90,8 @@ class Daemon:
         self._taking = Taking(
             folders, self.settle, self._failures, self._waits, tell, lambda: self._room.admits(folders.workspace)
         )
-        self._known: dict[
-            Path, int
-        ] = {}  # a video as its last build left it; a hash, for a signature has 300 bytes a file
+        self._rest = Rest(self.settle / 2)
         self._behind = False  # videos are left for the next turn
-        self._moving: dict[Path, tuple[Signature, float]] = {}  # changed, but perhaps still being saved
         self._building: dict[Path, _Building] = {}
         self._held_back = False  # some videos are not opened yet, since there is enough to do
         self._done: set[Path] = set()  # told to be built or up to date
@@ -117,7 +116,7 @@ class Daemon:
             or self._behind
             or self._held_back
             or self._taking.pending
-            or self._moving
+            or self._rest.moving
             or self._failures.soon
             or self._wake.is_set()
         )
@@ -189,15 +188,15 @@ class Daemon:
         soonest = self._looked + min(max(_PAUSE, 4 * self._took), _PAUSE_MOST)
         if self._wake.is_set():
             return soonest
-        whens = [self._looked + self._watch.every, self._taking.inbox.due, self._failures.next]
-        whens += [since + self.settle / 2 for _, since in self._moving.values()]
+        whens = [self._rounded + self._watch.every, self._taking.inbox.due, self._failures.next, *self._rest.due]
         return max(soonest, min(when for when in whens if when is not None))
 
     def _turn(self) -> None:
         began = time.monotonic()
         now = self._now()
         self._wake.clear()
-        if self._looked is None or self._watch.moved or now - self._looked >= self._watch.every:
+        due = now - self._rounded >= self._watch.every
+        if due or self._watch.moved:
             self._watch.check()
         self._looked = now
         for error in self._watch.told:
@@ -205,21 +204,23 @@ class Daemon:
         self._watch.told.clear()
         if self._reloading:
             self._reloading = False
-            self._known = {folder: known for folder, known in self._known.items() if self._failures.stays(folder)}
+            self._rest.reload(self._failures.stays)
             self._taking.offer_again()
         for path in retries.asked(self.folders.workspace):
             self._retry(path)
         for path in self._failures.due():
             self._again(path)
         for folder, offered in self._taking.turn(now).items():
-            if not (offered and self._failures.stays(folder) and self._known.get(folder) == hash(of_video(folder))):
-                self._known.pop(folder, None)
-        self._look(now)
+            if not (offered and self._failures.stays(folder) and self._rest.left_so(folder, of_video(folder))):
+                self._rest.again(folder)
+        if due:
+            self._rounded = now
+        self._look(now, self._round if due and not self._enough else 0)
         self._took = time.monotonic() - began
 
     def _again(self, path: Path) -> None:
         self._taking.inbox.again(path)
-        self._known.pop(path, None)
+        self._rest.again(path)
 
     def _retry(self, path: Path) -> None:
         """A person asks for another try of a drop, or of a video: whoever did it wants to hear."""
@@ -229,39 +230,39 @@ class Daemon:
                 self._failures.gone(each)
                 self._again(each)
 
-    def _look(self, now: float) -> None:
-        """Begin a build of every video that is not as its last build left it."""
+    def _look(self, now: float, files: int) -> None:
+        """Begin a build of every video that is not as its last build left it, as far as that is heard or found."""
         folders = list(videos(self.folders.workspace))
-        for path in (self._known.keys() | self._moving.keys()) - set(folders):
-            self._known.pop(path, None)
+        for path in self._rest.gone(folders):
             self._waits.forget(path)
-            self._moving.pop(path, None)  # a removed folder never comes to rest
             self._done.discard(path)
             self._failures.gone(path)
         spent = 0.0
         self._behind = self._held_back = False
-        for folder in folders:
+        heard = self._watch.heard()
+        everything = self.folders.workspace in heard
+        for folder in self._rest.wanted(folders, folders if everything else heard, files):
             if folder in self._building or self._failures.waits(folder) or self.stopping:
                 continue
+            if self._enough:
+                self._held_back = True
+                continue
+            if spent > _BEGINNING:
+                self._behind = True
+                break
             current = of_video(folder)
-            known = self._known.get(folder)
-            if known == hash(current):
-                self._moving.pop(folder, None)
-            elif known is not None and self._unsettled(folder, current, now):
-                continue  # a hand edit is being saved
-            else:
-                self._moving.pop(folder, None)
-                if self._enough:
-                    self._held_back = True
-                    continue
-                if spent > _BEGINNING:
-                    self._behind = True
-                    break
-                if known is not None:  # a hand changed something: whoever did it wants to hear
-                    self._failures.forget(folder)
-                began = time.monotonic()
-                self._begin(folder, current)
-                spent += time.monotonic() - began
+            if self._rest.at_rest(folder, current, now):
+                continue
+            if folder in self._rest:  # a hand changed something: whoever did it wants to hear
+                self._failures.forget(folder)
+            began = time.monotonic()
+            self._begin(folder, current)
+            spent += time.monotonic() - began
+
+    @property
+    def _round(self) -> int:
+        """Files that a round goes to; no more in a minute where only the inbox has to be looked at often."""
+        return FILES if self._watch.deaf(self.folders.workspace) else math.ceil(FILES * self._watch.every / LOOK)
 
     @property
     def _enough(self) -> bool:
@@ -269,14 +270,9 @@ class Daemon:
         most = max(_OPEN, _OPEN_A_SLOT * self._executor.capacity().slots)
         return sum(building.build.size for building in self._building.values()) >= most
 
-    def _unsettled(self, folder: Path, current: Signature, now: float) -> bool:
-        was, since = self._moving.get(folder, (None, now))
-        self._moving[folder] = current, since if was == current else now
-        return was != current or now - since < self.settle / 2
-
     def _begin(self, folder: Path, current: Signature) -> None:
         if superseded(folder):
-            self._known[folder] = hash(current)
+            self._rest.leave(folder, current)
             return
         if removed(folder):
             self._known[folder] = hash(current)
@@ -292,7 +288,7 @@ class Daemon:
             if fault.exit == Exit.BUSY:
                 self._failures.later(folder, BUSY, soon=True)
                 return
-            self._known[folder] = hash(current)
+            self._rest.leave(folder, current)
             if fault.exit == Exit.WORKSPACE:
                 self._failures.later(folder, DISK)
             self._beside(folder, fault.each())
@@ -344,7 +340,7 @@ class Daemon:
         except Exception as error:
             failed.append(("report", fault_of(error, folder)))
             stale = False
-        self._known[folder] = hash(building.before if stale else after)
+        self._rest.leave(folder, building.before if stale else after)
         self._waits.keep(folder, build.waiting)
         if failed or build.waiting:
             self._done.discard(folder)

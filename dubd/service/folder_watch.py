@@ -52,7 +52,7 @@ class _Observer(InotifyObserver):
 
 
 class FolderWatch(FileSystemEventHandler):
-    """While inside, changes below `folders` set `wake`.
+    """While inside, changes below `folders` set `wake`, and `heard` tells where they were.
 
     `every` says how often to look without an event; `told` has one line for each reason to look often, and is
     emptied by whoever reads it. Network file systems are not watched: what others do there raises no event.
@@ -62,12 +62,13 @@ class FolderWatch(FileSystemEventHandler):
         self.told: list[DubdError] = []
         self._wake = wake
         self._folders = tuple(folders)
-        self._watched: tuple[Path, ...] = ()
+        self._watched: dict[Path, Path] = {}  # where each really lies
         self._table = table
         self._observer: _Observer | None = None
         self._roots: dict[Path, tuple[int, int] | None] = {}
         self._faults: set[str] = set()
-        self._blind = False
+        self._heard: set[Path] = set()
+        self._deaf: set[Path] = set()  # folders in which changes may come to pass unheard
         self._given_up = False
         # Temporary folders come and go faster than watchdog lets go of them; that is no news to anybody.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
@@ -75,7 +76,21 @@ class FolderWatch(FileSystemEventHandler):
     @property
     def every(self) -> float:
         """Seconds between two looks."""
-        return POLL if self._blind else LOOK
+        return POLL if self._deaf else LOOK
+
+    def deaf(self, folder: Path) -> bool:
+        """Whether changes below one of the folders may come to pass unheard."""
+        return folder in self._deaf
+
+    def heard(self) -> set[Path]:
+        """What changed since the last call: files and folders right below the folders, each with all that it holds.
+
+        One of the folders itself where nothing was heard for a while. Clear `wake` before.
+        """
+        found = set()
+        while self._heard:
+            found.add(self._heard.pop())  # one by one: the observer's thread may add meanwhile
+        return found
 
     def __enter__(self) -> FolderWatch:
         self._begin()
@@ -96,25 +111,27 @@ class FolderWatch(FileSystemEventHandler):
             return
         if self._given_up:
             self._roots = self._now()
-        elif self._roots != self._now() or not self._alive() or self._blind != self._blinded():
+        elif self._roots != self._now() or not self._alive() or self._deaf != self._unheard():
             self._end()
             self._begin()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Hidden files (state, locks, temporary outputs) and error files are the machine's own and wake nobody."""
-        path = Path(os.fsdecode(event.dest_path or event.src_path))
-        below = next((path.relative_to(folder) for folder in self._watched if path.is_relative_to(folder)), path)
-        hidden = any(part.startswith(".") for part in below.parts)  # what is above, a person has chosen
-        if path.parent.name == retries.MARKS or not (hidden or path.name.endswith(error_file.SUFFIX)):
-            self._wake.set()
+        for end in (event.dest_path, event.src_path) if event.dest_path else (event.src_path,):
+            path = Path(os.fsdecode(end))
+            real = next((real for real in self._watched if path.is_relative_to(real)), path.parent)
+            below = path.relative_to(real).parts
+            hidden = any(part.startswith(".") for part in below)  # what is above, a person has chosen
+            if path.parent.name == retries.MARKS or not (hidden or path.name.endswith(error_file.SUFFIX)):
+                self._heard.add(self._watched.get(real, real).joinpath(*below[:1]))
+                self._wake.set()
 
     def _begin(self) -> None:
         self._roots = self._now()
+        self._heard.update(self._folders)
         observer = self._observer = _Observer()
         try:
-            self._watched = tuple(
-                folder.resolve() for folder in self._local()
-            )  # of a link, watchdog sees the link alone
+            self._watched = {folder.resolve(): folder for folder in self._local()}  # of a link, watchdog sees the link alone
             for folder in self._watched:
                 observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
             observer.start()
@@ -122,7 +139,7 @@ class FolderWatch(FileSystemEventHandler):
             self._end()
             self._given_up = True  # each new attempt would cost watchdog an instance
             self._tell(f"{_UNWATCHED}: {error.strerror or error}", self._folders[0], f"{_remedy(error)}, and restart")
-        self._blind = self._blinded()
+        self._deaf = self._unheard()
 
     def _end(self) -> None:
         observer, self._observer = self._observer, None
@@ -154,8 +171,8 @@ class FolderWatch(FileSystemEventHandler):
                 found[folder] = stat.st_dev, stat.st_ino
         return found
 
-    def _blinded(self) -> bool:
-        """Whether changes may come to pass unheard; each reason is told once."""
+    def _unheard(self) -> set[Path]:
+        """The folders in which changes may come to pass unheard; each reason is told once."""
         local = self._local()
         for folder, root in self._roots.items():
             if root is None:
@@ -165,9 +182,9 @@ class FolderWatch(FileSystemEventHandler):
                 self._tell(
                     f"lies on {kind}, which does not tell what others do: it is looked at every {POLL:.0f} s", folder
                 )
-        if self._given_up:
-            return True
-        blind = len(local) < sum(root is not None for root in self._roots.values()) or not self._alive()
+        there = {folder for folder, root in self._roots.items() if root}
+        if self._given_up or not self._alive():
+            return there
         # watchdog passes over a limit that it meets below the folders, so one more watch is tried here.
         if local and (error := _refusal(local[0])):
             self._tell(
@@ -175,8 +192,8 @@ class FolderWatch(FileSystemEventHandler):
                 local[0],
                 _remedy(error),
             )
-            blind = True
-        return blind
+            return there
+        return there - set(local)
 
     def _tell(self, reason: str, folder: Path, remedy: str = "") -> None:
         if reason not in self._faults:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from dubd.engines import registry
+from dubd.errors import DubdError
 from dubd.graph import content
 from dubd.graph.needed import active, of_rule, own_paths
 from dubd.graph.promote import beside_name, edited
@@ -16,14 +15,15 @@ from dubd.graph.rules import load
 from dubd.graph.state import State
 from dubd.graph.video import NEWER, RULE, Video
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Known = tuple[str, int, int, int]
+Signature = tuple[Known, ...]
 
 _OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
 
 
 def signature(folder: Path) -> Signature:
     """(path, inode, size, mtime in ns) of every file that a person may have changed, sorted."""
-    found: list[tuple[str, int, int, int]] = []
+    found: list[Known] = []
     folders = [str(folder)]
     while folders:
         try:
@@ -50,23 +50,34 @@ def of_video(folder: Path) -> Signature:
     A newer rule beside one that was edited by hand does not count: the edited one does.
     """
     beside = str(folder / NEWER)
-    return tuple(sorted({*(known for known in signature(folder) if known[0] != beside), *_outside(folder)}))
+    found = {known for known in signature(folder) if known[0] != beside}
+    outside = filter(None, map(stamp, named(folder)))
+    return tuple(sorted({*found, *outside}))
 
 
-def _outside(folder: Path) -> Iterator[tuple[str, int, int, int]]:
+def named(folder: Path) -> set[Path]:
+    """The files that a video's rule names, wherever they lie: its glossary and own models, also those that lack."""
     try:
         if not _points_outside(folder / RULE, content.stamp(str(folder / RULE))):
-            return
+            return set()
         rule = Video.open(folder).rule
         paths = own_paths(model for models in of_rule(rule).values() for model in models)
+    except DubdError as error:
+        return {Path(absent) for each in error.each() for absent in each.absent}
     except Exception:  # whatever is wrong with the rule, its build says it
-        return
+        return set()
     if rule.stages.translate.glossary:
         paths.add(rule.stages.translate.glossary)
-    for path in paths:
-        with suppress(OSError):  # it is not there now: that is its signature
-            stat = path.stat()
-            yield str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return paths
+
+
+def stamp(path: Path, *, follow: bool = True) -> Known | None:
+    """What a signature says of a file; None where it is not there now."""
+    try:
+        stat = os.stat(path, follow_symlinks=follow)
+    except OSError:
+        return None
+    return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=1 << 16)  # of 300 bytes each; a rule that was read is read again once its file is another

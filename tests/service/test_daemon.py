@@ -18,6 +18,7 @@ from dubd.schedule.ticket import Ticket
 from dubd.service import daemon, retries
 from dubd.service.daemon import Daemon
 from dubd.service.news import News
+from dubd.service.signature import of_video
 from dubd.service.standing import standing
 from tests.engines import checkouts
 from tests.graph.stand import Desk
@@ -183,9 +184,10 @@ class TestAgain:
         watch.clock += 31.0
         watch.daemon.step(0.01)
         assert not watch.daemon.idle
-        shutil.rmtree(watch.desk.folder)
+        folder = watch.desk.folder
+        shutil.rmtree(folder)
         watch.idle()
-        assert not watch.daemon._known
+        assert folder not in watch.daemon._rest
 
 
 class TestBeside:
@@ -334,6 +336,35 @@ class TestManyVideos:
             watch.daemon.step(0.01)
             assert len(watch.told("current")) == number + 1
         watch.idle()
+
+    def test_a_look_at_many_goes_to_few_of_them_and_finds_an_edit_of_which_nothing_was_heard_in_time(
+        self, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            watch.drop(f"{number}.mp4")
+        watch.idle()
+        looked: list[Path] = []
+        monkeypatch.setattr(daemon, "of_video", lambda folder: looked.append(folder) or of_video(folder))
+        monkeypatch.setattr(daemon, "FILES", 1)  # less than a video has
+        files = len(of_video(watch.desk.folder))
+        for _ in range(6 * files):
+            watch.look()
+        assert len(looked) <= 6 + 1
+        assert set(looked) == set(videos(watch.desk.folders.workspace))
+        watch.ran()
+        edit(watch.desk.folder / "segments" / "000" / "translation.json", "by hand")
+        for _ in range(6 * files):
+            watch.look()
+        assert watch.ran()[0] == "000/speak"
+
+    def test_a_look_for_a_drop_goes_to_no_finished_video(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        watch.idle()
+        looked: list[Path] = []
+        monkeypatch.setattr(daemon, "of_video", lambda folder: looked.append(folder) or of_video(folder))
+        watch.drop("b.mp4")
+        watch.daemon._wake.set()
+        watch.until(lambda: len(watch.told("built")) == 2)
+        assert watch.desk.folder not in looked
 
     def test_a_look_at_a_finished_one_reads_no_rule(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
         watch.idle()

@@ -113,3 +113,44 @@ def test_another_folder_in_its_place_is_watched_once_it_is_noticed(inbox: Path) 
         wake.clear()
         (inbox / "a.mp4").write_bytes(b"x")
         assert wake.wait(10)
+
+
+def test_what_was_heard_of_is_named_once_by_what_holds_it_right_below_its_folder(inbox: Path) -> None:
+    segment = inbox / "talk-1" / "segments" / "000"
+    segment.mkdir(parents=True)
+    wake = threading.Event()
+    with FolderWatch([inbox], wake) as watch:
+        assert watch.heard() == {inbox}  # nothing was heard before
+        (segment / "translation.json").write_text("{}")
+        assert wake.wait(10)
+        assert watch.heard() == {inbox / "talk-1"}
+        assert watch.heard() == set()
+
+
+def test_a_file_that_moves_from_one_video_to_another_is_heard_of_in_both(inbox: Path) -> None:
+    for name in ("talk-1", "talk-2"):
+        (inbox / name).mkdir()
+    (inbox / "talk-1" / "translation.json").write_text("{}")
+    wake = threading.Event()
+    with FolderWatch([inbox], wake) as watch:
+        watch.heard()
+        (inbox / "talk-1" / "translation.json").rename(inbox / "talk-2" / "translation.json")
+        assert wake.wait(10)
+        assert watch.heard() == {inbox / "talk-1", inbox / "talk-2"}
+
+
+def test_all_of_a_folder_counts_as_heard_of_where_it_was_not_watched_for_a_while(inbox: Path) -> None:
+    with FolderWatch([inbox], threading.Event()) as watch:
+        watch.heard()
+        inbox.rename(inbox.with_name("away"))
+        inbox.mkdir()
+        watch.check()
+        assert inbox in watch.heard()
+
+
+def test_a_share_beside_a_local_folder_leaves_the_local_one_heard(tmp_path: Path, inbox: Path, network: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    with FolderWatch([inbox, tmp_path / "workspace"], threading.Event(), network) as watch:
+        assert watch.deaf(inbox)
+        assert not watch.deaf(tmp_path / "workspace")
+        assert watch.every == POLL
