@@ -10,7 +10,7 @@ from pathlib import Path
 from dubd.errors import DubdError
 from dubd.folders import Folders
 from dubd.graph.state import State
-from dubd.graph.video import content_digest, videos
+from dubd.graph.video import RULE, content_digest
 
 NOTE = "aliases"  # in the video's records: the other drops' paths
 
@@ -22,6 +22,7 @@ class Aliases:
         self._workspace = workspace
         self._inbox = inbox
         self._by_key: dict[str, set[Path]] = {}
+        self._names: set[str] = set()  # of their folders
         self._drops: dict[Path, Path] = {}  # each alias, and the drop that counts
         # Of each video, for a turn: its drop, the digest of its source, the aliases that are noted and those to note.
         self._drop_of: dict[Path, Path | None] = {}
@@ -31,20 +32,29 @@ class Aliases:
         self._new: dict[Path, set[str]] = defaultdict(set)
 
     def refresh(self) -> None:
-        """Look which videos there are."""
-        self._by_key.clear()
+        """Look which videos have come and gone; those that were here before are listed, and not looked at."""
         self._drop_of.clear()
         self._source.clear()
         self._counts.clear()
         self._drops = {path: drop for path, drop in self._drops.items() if os.path.lexists(path)}
-        for folder in videos(self._workspace):
-            self.know(folder)
+        try:
+            there = {name for name in os.listdir(self._workspace) if name[0] != "."}
+        except OSError:
+            there = set()
+        for name in self._names - there:
+            folder = self._workspace / name
+            self._by_key[_key(folder)].discard(folder)
+        self._names &= there
+        for name in there - self._names:
+            if _is_video(folder := self._workspace / name):
+                self.know(folder)
 
     def know(self, folder: Path) -> bool:
         """A video was claimed. Returns whether it was not known before."""
         folders = self._by_key.setdefault(_key(folder), set())
         fresh = folder not in folders
         folders.add(folder)
+        self._names.add(folder.name)
         self._drop_of.pop(folder, None)
         return fresh
 
@@ -57,7 +67,7 @@ class Aliases:
         """
         digest = content_digest(path, self._inbox)
         found = None
-        for folder in sorted(self._by_key.get(digest[:8], ())):
+        for folder in filter(_is_video, sorted(self._by_key.get(digest[:8], ()))):
             if folder not in self._drop_of:
                 self._drop_of[folder] = drop_of(folder)
             drop = self._drop_of[folder]
@@ -122,6 +132,10 @@ def taken(path: Path, folders: Folders) -> tuple[Path, Path | None]:
     aliases.refresh()
     drop, folder = aliases.known(path) or (path, None)
     return drop if folder and aliases.counts(drop, folder) else path, folder
+
+
+def _is_video(folder: Path) -> bool:
+    return os.path.exists(folder / RULE)
 
 
 def _key(folder: Path) -> str:
