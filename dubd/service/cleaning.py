@@ -14,6 +14,7 @@ from dubd.errors import DubdError, disk_fault
 from dubd.graph import content
 from dubd.graph.settled import clean, untouched
 from dubd.graph.state import State, owned
+from dubd.graph.superseded import superseded
 from dubd.graph.temporary import sweep
 
 Keep = Literal["final", "nothing"]
@@ -35,7 +36,8 @@ class Cleaned:
 def cleaned(folder: Path, keep: Keep, older: float, inbox: Path, *, dry: bool = False) -> Cleaned:
     """Clean one video that was finished at least `older` seconds ago; `dry` only says what would be freed.
 
-    `final` keeps the dub, its subtitles and report, every JSON artifact, hand edits and the source.
+    `final` keeps the dub, its subtitles and report, every JSON artifact, hand edits and the source. `nothing` also
+    removes a video that was never dubbed and that another film took the place of.
     """
     try:
         with owned(folder):
@@ -66,14 +68,20 @@ def cleaned(folder: Path, keep: Keep, older: float, inbox: Path, *, dry: bool = 
 
 def _refusal(folder: Path, state: State, keep: Keep, older: float, inbox: Path) -> str:
     """Why a video is left alone; empty where it is not."""
-    if not untouched(state):
+    replaced = superseded(folder)
+    if replaced and keep == "final":
+        return "superseded and never dubbed: --keep nothing removes it"
+    if not (replaced or untouched(state)):
         return "not finished, or changed since"
-    ended = max((path.stat().st_mtime for path in folder.glob("dubbed.*.mp4")), default=time.time())
+    if replaced:
+        ended = max((run["at"] for run in state.runs().values()), default=time.time())
+    else:
+        ended = max((path.stat().st_mtime for path in folder.glob("dubbed.*.mp4")), default=time.time())
     if time.time() - ended < older:
         return "not old enough"
     if keep == "nothing":
         drop = Path(str(state.note("drop")))
-        if drop.is_relative_to(inbox) and drop.exists():
+        if drop.is_relative_to(inbox) and drop.exists() and not replaced:
             return f"{drop} is still in the inbox and would be dubbed again: move it out first"
         sources = [path for path in folder.glob("source.*") if not path.is_symlink()]
         if any(path.stat().st_nlink == 1 for path in sources):
