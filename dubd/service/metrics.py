@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"
 _MIB = 1 << 20
+_PATIENCE = 1.0  # s that a scrape waits for a disk
 
 
 class Metrics:
@@ -107,7 +109,8 @@ class _Now:
     """Gauges of this moment, as a collector of prometheus-client."""
 
     def __init__(self, daemon: Daemon, folders: Folders) -> None:
-        self._daemon, self._folders = daemon, folders
+        self._daemon = daemon
+        self._disks = {"inbox": _Disk(folders.inbox), "workspace": _Disk(folders.workspace)}
 
     def collect(self) -> Iterator[Metric]:
         """Each gauge with its value now."""
@@ -118,11 +121,34 @@ class _Now:
         for name, value in counts.items():
             yield GaugeMetricFamily(f"dubd_{name}", name.replace("_", " ").capitalize() + " now", value=value)
         disk = GaugeMetricFamily("dubd_disk_free_bytes", "Free space where a folder lies", labels=["folder"])
-        for name, path in (("inbox", self._folders.inbox), ("workspace", self._folders.workspace)):
-            if path.is_dir():
-                disk.add_metric([name], shutil.disk_usage(path).free)
+        for name, asked in self._disks.items():
+            if (free := asked.free()) is not None:
+                disk.add_metric([name], free)
         yield disk
         yield from _gpus()
+
+
+class _Disk:
+    """The free space of a folder, asked in a thread of its own: a share whose server is away never answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread: threading.Thread | None = None
+        self._free: int | None = None
+
+    def free(self) -> int | None:
+        """Bytes, now; None where nothing is there, and where no answer came in time to this or an earlier question."""
+        if not (self._thread and self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._ask, daemon=True)
+            self._thread.start()
+        self._thread.join(_PATIENCE)
+        return None if self._thread.is_alive() else self._free
+
+    def _ask(self) -> None:
+        try:
+            self._free = shutil.disk_usage(self._folder).free
+        except OSError:
+            self._free = None
 
 
 def _gpus() -> Iterator[Metric]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import dataclasses
 import json
 import os
 import re
@@ -119,6 +121,42 @@ def test_the_disks_free_space_is_told_for_each_folder(scraped: Scraped) -> None:
     read = scraped.read()
     assert read['dubd_disk_free_bytes{folder="workspace"}'] > 0
     assert read['dubd_disk_free_bytes{folder="inbox"}'] > 0
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Path]:
+    """A mounted folder whose server answers nothing, as a network share's that is away: whoever looks at it waits."""
+    folder = tmp_path / "silent"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        pytest.skip("nothing can be mounted here")
+    options = f"fd={server},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    try:
+        if libc.mount(b"silent", os.fsencode(folder), b"fuse", 0, options.encode()):
+            pytest.skip("nothing can be mounted here")
+        yield folder
+    finally:
+        os.close(server)  # the kernel lets go of those that wait
+        libc.umount2(os.fsencode(folder), 2)
+
+
+def test_a_share_whose_server_is_away_keeps_neither_a_scrape_nor_the_next_one(
+    tmp_path: Path, silent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dubd.service.metrics._PATIENCE", 0.1)
+    desk = Desk(tmp_path)
+    metrics = Metrics(dataclasses.replace(desk.folders, inbox=silent))
+    daemon = Daemon(desk.folders, desk.stand, lambda _: None)
+    address, threads = metrics.serve(daemon, "0"), []
+    for _ in range(3):
+        text = urllib.request.urlopen(address, timeout=10).read().decode()
+        assert 'dubd_disk_free_bytes{folder="workspace"}' in text
+        assert 'dubd_disk_free_bytes{folder="inbox"}' not in text
+        threads.append(threading.active_count())
+    assert threads[0] == threads[2]  # one waits for the share, and no more
 
 
 def test_it_answers_on_the_loopback_address_alone(scraped: Scraped) -> None:
