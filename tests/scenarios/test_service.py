@@ -19,6 +19,7 @@ import pytest
 from tests.scenarios.conftest import Home
 
 UNIT = Path(__file__).parents[2] / "systemd" / "dubd.service"
+README = UNIT.with_name("README.md")
 
 
 def options() -> dict[str, str]:
@@ -158,16 +159,49 @@ def test_each_line_for_the_journal_has_its_priority_and_says_what_it_is_of(home:
     ]
 
 
-def test_systemd_finds_no_fault_in_the_unit_and_little_to_attack(tmp_path: Path) -> None:
+def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")
     there = tmp_path / "dubd.service"  # its program is where it was installed: any will do to look at the rest
     there.write_text(UNIT.read_text().replace("/opt/dubd/.venv/bin/dubd", "/bin/true"))
     checked = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("drop_in", "most"), [(None, 1.0), ("gpu.conf", 1.0), ("metrics.conf", 1.5), ("ray.conf", 2.0)]
+)
+def test_systemd_finds_little_to_attack(tmp_path: Path, drop_in: str | None, most: float) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    there = tmp_path / UNIT.name
+    shutil.copy(UNIT, there)
+    if drop_in:
+        beside = tmp_path / f"{UNIT.name}.d"
+        beside.mkdir()
+        shutil.copy(UNIT.parent / drop_in, beside)
     scored = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", there], capture_output=True, text=True, check=False
     )
     found = re.search(r"exposure level for dubd.service: ([\d.]+)", scored.stdout)
     assert found, scored
-    assert float(found[1]) <= 1.0
+    assert float(found[1]) <= most
+    said = re.search(rf"\| {f'with `{drop_in}`' if drop_in else 'the unit'} \| ([\d.]+)", README.read_text())
+    assert said
+    assert abs(float(said[1]) - float(found[1])) <= 0.2  # other versions of systemd weigh a little differently
+
+
+def test_the_filter_leaves_the_call_that_bounds_ffmpeg() -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+
+    def calls(group: str) -> set[str]:
+        listed = subprocess.run(
+            ["systemd-analyze", "syscall-filter", group], capture_output=True, text=True, check=True
+        ).stdout
+        names = set(re.findall(r"^ {4}(@?[\w-]+)$", listed, re.MULTILINE))
+        return names.union(*(calls(name) for name in names if name.startswith("@")))
+
+    (refused,) = re.findall(r"^SystemCallFilter=~(.+)$", UNIT.read_text(), re.MULTILINE)
+    assert "prlimit64" in calls("@default")
+    assert "prlimit64" not in set().union(*map(calls, refused.split()))
