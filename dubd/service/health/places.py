@@ -93,7 +93,8 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
 
 def _inotify(folders: Folders) -> Iterator[Finding]:
     """Whether the daemon can hear of changes: one watch a folder, and one instance for all. Else it looks."""
-    wanted = sum(_folders_in(folder) for folder in (folders.inbox, folders.rules, folders.workspace))
+    local = (folder for folder in (folders.inbox, folders.rules, folders.workspace) if not remote(folder))
+    wanted = sum(map(_folders_in, local))
     late = f"changes are found only by looking, every {POLL:.0f} s"
     good = True
     for name, least, ask in (("max_user_watches", wanted, _ROOM_FOR_WATCHES), ("max_user_instances", 2, 1024)):

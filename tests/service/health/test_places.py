@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from dubd.folders import Folders
 from dubd.schedule.room import RESERVE
 from dubd.service import mounts
+from dubd.service.folder_watch import FolderWatch
 from dubd.service.health import places
 from dubd.service.health.finding import Finding
 
@@ -171,6 +173,15 @@ class TestNetwork:
         assert found.level == "good"
         assert "on nfs4" in found.says
 
+    def test_its_folders_there_are_not_watched_and_take_none_of_the_limit(
+        self, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            (folders.inbox / f"rule{number}").mkdir()
+        self.mounted(monkeypatch, tmp_path, folders.inbox)
+        (found,) = of(folders, "inotify")
+        assert found.says == "2 folders can be watched"
+
 
 class TestWatching:
     def test_limits_that_suffice_are_good(self, folders: Folders, limits: Path) -> None:
@@ -199,3 +210,14 @@ class TestWatching:
             (folders.workspace / f"talk-{number}").mkdir()
         (found,) = of(folders, "inotify")
         assert "203 are needed" in found.says
+
+    @pytest.mark.usefixtures("limits")
+    def test_as_many_are_counted_as_the_daemon_really_watches(self, folders: Folders) -> None:
+        for name in ("kannada-hindi/2024/june", "kannada-hindi/.hidden", "english/a", "english/b"):
+            (folders.inbox / name).mkdir(parents=True)
+        (folders.inbox / "link").symlink_to(folders.rules)
+        with FolderWatch([folders.inbox, folders.rules, folders.workspace], threading.Event()):
+            infos = [path.read_text() for path in Path("/proc/self/fdinfo").iterdir() if path.exists()]
+            watches = max(info.count("inotify wd:") for info in infos)
+        (found,) = of(folders, "inotify")
+        assert found.says == f"{watches} folders can be watched"
