@@ -23,7 +23,9 @@ _RAN = re.compile(r"^\S+ \S+ (\S+) ran (\S+)s (.*)$")
 _ONCE = ("extract", "transcribe", "voice", "translate", "faces")
 _NO_CAUSE = re.compile(r"never built|is missing")
 _UP = 45.0  # s that a daemon has to start and to begin its first build on a busy machine
-_GROWTH = 12.0  # MiB that a daemon's RSS may grow over the last nine tenths of a life
+_GROWTH = 8.0  # MiB that a daemon's RSS may grow over the last nine tenths of a life: 5.8 were measured in 12 minutes
+_SLOPE = 0.8  # MiB/min over the second half of a long life, once all code is loaded: 0.5 were measured under events
+_LONG = 600.0  # s of a life from which half says more than the noise
 
 
 @dataclass
@@ -60,7 +62,8 @@ class Lives:
             slope = _slope(late) * 60
             words = ", ".join(f"{mib:.1f} MiB at {share} %" for share, mib in at.items())
             found.append(f"life {number}, {seconds / 60:.1f} min: {words}; slope {slope:+.2f} MiB/min")
-            if at[100] - at[10] > _GROWTH:
+            half = [point for point in life if point[0] - life[0][0] >= seconds / 2]
+            if at[100] - at[10] > _GROWTH or (seconds >= _LONG and _slope(half) * 60 > _SLOPE):
                 wrong.append(f"the daemon grew: {found[-1]}")
         return found
 
