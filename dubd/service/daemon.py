@@ -80,7 +80,8 @@ class Daemon:
         self._notify = notify or Notify({})
         self._wake = threading.Event()
         self._wake.set()
-        self._watch = FolderWatch([folders.inbox, folders.rules, folders.workspace], self._wake)
+        flat = [folders.workspace, folders.workspace / retries.MARKS]
+        self._watch = FolderWatch([folders.inbox, folders.rules], self._wake, flat=flat)
         self._looked: float | None = None
         self._rounded = -math.inf  # when the last round over videos at rest was
         self._took = 0.0  # s that the last look took
@@ -234,6 +235,7 @@ class Daemon:
         """Begin a build of every video that is not as its last build left it, as far as that is heard or found."""
         folders = list(videos(self.folders.workspace))
         for path in self._rest.gone(folders):
+            self._watch.hold(path)
             self._waits.forget(path)
             self._done.discard(path)
             self._failures.gone(path)
@@ -272,10 +274,10 @@ class Daemon:
 
     def _begin(self, folder: Path, current: Signature) -> None:
         if superseded(folder):
-            self._rest.leave(folder, current)
+            self._leave(folder, current)
             return
         if removed(folder):
-            self._known[folder] = hash(current)
+            self._leave(folder, current)
             self._tell_removed(folder)
             return
         told: set[str] = set()
@@ -288,15 +290,21 @@ class Daemon:
             if fault.exit == Exit.BUSY:
                 self._failures.later(folder, BUSY, soon=True)
                 return
-            self._rest.leave(folder, current)
+            self._leave(folder, current)
             if fault.exit == Exit.WORKSPACE:
                 self._failures.later(folder, DISK)
             self._beside(folder, fault.each())
             if self._failures.news(folder, fault.each()):
                 self._tell(News("refused", folder, error=fault))
             return
+        self._watch.hold(folder)  # it is written to, and looked at once more when it is built
         self._building[folder] = _Building(build, current, self._now(), told=told)
         self._scheduler.add(build)
+
+    def _leave(self, folder: Path, found: Signature) -> None:
+        """It is as it was found, and is looked at once more: from here on what changes it is heard."""
+        self._watch.rest(folder)
+        self._rest.leave(folder, found)
 
     def _hear(self, video: Video, event: Event, told: set[str]) -> None:
         if event.state == "ran":
@@ -340,7 +348,7 @@ class Daemon:
         except Exception as error:
             failed.append(("report", fault_of(error, folder)))
             stale = False
-        self._rest.leave(folder, building.before if stale else after)
+        self._leave(folder, building.before if stale else after)
         self._waits.keep(folder, build.waiting)
         if failed or build.waiting:
             self._done.discard(folder)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import threading
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from watchdog.events import (
     DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
     FileAttribEvent,
     FileClosedEvent,
     FileCreatedEvent,
@@ -24,7 +25,9 @@ from watchdog.observers.inotify import InotifyEmitter, InotifyObserver
 from watchdog.observers.inotify_c import InotifyConstants, Mask
 
 from dubd.errors import DubdError
-from dubd.service import error_file, mounts, retries
+from dubd.service import error_file, inotify, mounts, retries
+from dubd.service.inotify import Inotify
+from dubd.service.video_watch import VideoWatch
 
 LOOK = 30.0  # s between looks at all folders when no event came: events get lost, a look does not
 POLL = 5.0  # s between looks where no events come
@@ -33,9 +36,8 @@ _UNWATCHED = f"cannot be watched, and is looked at every {POLL:.0f} s"
 # Not each write: a copy of 10 GB has 80 000 of them. Attributes: what could not be read is made readable.
 _KINDS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent),
-    *(FileAttribEvent, DirAttribEvent),
+    *(FileAttribEvent, DirAttribEvent, DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
 ]
-_IN_CREATE = 0x100
 
 
 class _Emitter(InotifyEmitter):
@@ -54,14 +56,25 @@ class _Observer(InotifyObserver):
 class FolderWatch(FileSystemEventHandler):
     """While inside, changes below `folders` set `wake`, and `heard` tells where they were.
 
+    So do changes right in `flat` folders, and in the videos that are at rest (see `VideoWatch`).
+
     `every` says how often to look without an event; `told` has one line for each reason to look often, and is
     emptied by whoever reads it. Network file systems are not watched: what others do there raises no event.
     """
 
-    def __init__(self, folders: Sequence[Path], wake: threading.Event, table: Path = mounts.TABLE) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        wake: threading.Event,
+        table: Path = mounts.TABLE,
+        *,
+        flat: Sequence[Path] = (),
+    ) -> None:
         self.told: list[DubdError] = []
         self._wake = wake
-        self._folders = tuple(folders)
+        self._folders = (*folders, *flat)
+        self._flat = frozenset(flat)
+        self._videos: VideoWatch | None = None
         self._watched: dict[Path, Path] = {}  # where each really lies
         self._table = table
         self._observer: _Observer | None = None
@@ -70,13 +83,11 @@ class FolderWatch(FileSystemEventHandler):
         self._heard: set[Path] = set()
         self._deaf: set[Path] = set()  # folders in which changes may come to pass unheard
         self._given_up = False
-        # Temporary folders come and go faster than watchdog lets go of them; that is no news to anybody.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
 
     @property
     def every(self) -> float:
         """Seconds between two looks."""
-        return POLL if self._deaf else LOOK
+        return POLL if self._deaf or (self._videos and self._videos.blind) else LOOK
 
     def deaf(self, folder: Path) -> bool:
         """Whether changes below one of the folders may come to pass unheard."""
@@ -90,7 +101,17 @@ class FolderWatch(FileSystemEventHandler):
         found = set()
         while self._heard:
             found.add(self._heard.pop())  # one by one: the observer's thread may add meanwhile
-        return found
+        return found | self._videos.stirred() if self._videos else found
+
+    def rest(self, video: Path) -> None:
+        """Hear of what a hand changes in a video from now on."""
+        if self._videos:
+            self._videos.rest(video)
+
+    def hold(self, video: Path) -> None:
+        """Hear nothing of a video: it is being built, or gone."""
+        if self._videos:
+            self._videos.hold(video)
 
     def __enter__(self) -> FolderWatch:
         self._begin()
@@ -98,6 +119,9 @@ class FolderWatch(FileSystemEventHandler):
 
     def __exit__(self, *_: object) -> None:
         self._end()
+        if self._videos:
+            self._videos.close()
+            self._videos = None
         self._roots = {}
 
     @property
@@ -109,11 +133,14 @@ class FolderWatch(FileSystemEventHandler):
         """Watch anew where a folder is another one, or where watching broke off. Outside of the watch: nothing."""
         if not self._roots:
             return
+        others = self._roots != self._now()
         if self._given_up:
             self._roots = self._now()
-        elif self._roots != self._now() or not self._alive() or self._deaf != self._unheard():
+        elif others or not self._alive() or self._deaf != self._unheard():
             self._end()
             self._begin()
+        if self._videos:
+            self._videos.renew(all_of_them=others)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Hidden files (state, locks, temporary outputs) and error files are the machine's own and wake nobody."""
@@ -131,10 +158,11 @@ class FolderWatch(FileSystemEventHandler):
         self._heard.update(self._folders)
         observer = self._observer = _Observer()
         try:
-            self._watched = {folder.resolve(): folder for folder in self._local()}  # of a link, watchdog sees the link alone
-            for folder in self._watched:
-                observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+            self._watched = {path.resolve(): path for path in self._local()}  # of a link, watchdog sees the link alone
+            for real, folder in self._watched.items():
+                observer.schedule(self, str(real), recursive=folder not in self._flat, event_filter=_KINDS)
             observer.start()
+            self._videos = self._videos or VideoWatch(self._wake)
         except OSError as error:
             self._end()
             self._given_up = True  # each new attempt would cost watchdog an instance
@@ -211,13 +239,16 @@ def _remedy(error: OSError) -> str:
 
 def _refusal(folder: Path) -> OSError | None:
     """What the system says to one watch more; None where it grants it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    handle = libc.inotify_init1(os.O_CLOEXEC)
-    if handle < 0:
-        return OSError(ctypes.get_errno(), "the limit of inotify instances is reached")
     try:
-        if libc.inotify_add_watch(handle, os.fsencode(folder), _IN_CREATE) < 0 and ctypes.get_errno() == errno.ENOSPC:
+        one = Inotify()
+    except OSError as error:
+        return OSError(error.errno, "the limit of inotify instances is reached")
+    try:
+        one.add(str(folder), inotify.CREATE)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
             return OSError(errno.ENOSPC, "the limit of inotify watches is reached")
     finally:
-        os.close(handle)
+        one.stop()
+        one.close()
     return None

@@ -18,7 +18,7 @@ from dubd.graph.video import NEWER, RULE, Video
 Known = tuple[str, int, int, int]
 Signature = tuple[Known, ...]
 
-_OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
+OURS = ("report.json", "report.html", "log")  # written around a build: they make nothing stale
 
 
 def signature(folder: Path) -> Signature:
@@ -31,7 +31,7 @@ def signature(folder: Path) -> Signature:
         except OSError:
             continue  # vanished meanwhile
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in _OURS:
+            if entry.name.startswith(".") or entry.name in OURS:
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False):
