@@ -52,7 +52,7 @@ class VideoWatch:
         self.hold(folder)
         watches = array("i")
         partly = False
-        for path in _folders(folder):
+        for path in watched(folder):
             try:
                 watch = self._inotify.add(path, _MASK)
             except FileNotFoundError:
@@ -110,15 +110,15 @@ class VideoWatch:
         return True
 
 
-def _folders(video: Path) -> list[str]:
-    """The folders of a video to watch."""
+def watched(video: Path) -> list[str]:
+    """The folders of a video at rest that are watched, whether it is now or not."""
     found, level = [str(video)], [str(video)]
     for _ in range(_DEEPEST):
         below = []
         for folder in level:
             try:
                 with os.scandir(folder) as entries:
-                    below += [entry.path for entry in entries if _watched(entry)]
+                    below += [entry.path for entry in entries if _counts(entry)]
             except OSError:
                 continue  # gone meanwhile
         found += below
@@ -126,5 +126,5 @@ def _folders(video: Path) -> list[str]:
     return found
 
 
-def _watched(entry: os.DirEntry[str]) -> bool:
+def _counts(entry: os.DirEntry[str]) -> bool:
     return entry.name[0] != "." and entry.name not in _UNWATCHED and entry.is_dir(follow_symlinks=False)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dubd.service import video_watch
 from dubd.service.inotify import Inotify
-from dubd.service.video_watch import VideoWatch
+from dubd.service.video_watch import VideoWatch, watched
 
 SOON = 5.0  # s
 NEVER = 0.3  # s
@@ -139,5 +138,5 @@ def refuse(*_: object) -> int:
 
 
 def test_folders_of_patches_take_no_watch(video: Path) -> None:
-    found = [Path(path).relative_to(video).as_posix() for path in video_watch._folders(video)]
+    found = [Path(path).relative_to(video).as_posix() for path in watched(video)]
     assert found == [".", "segments", "segments/000", "segments/000/fr"]

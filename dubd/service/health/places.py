@@ -16,6 +16,7 @@ from dubd.schedule.room import RESERVE, free
 from dubd.service.folder_watch import POLL
 from dubd.service.health.finding import Finding
 from dubd.service.local import remote, require_local
+from dubd.service.video_watch import watched
 
 INOTIFY = Path("/proc/sys/fs/inotify")  # inotify(7)
 HOUR: Final = 10 << 30  # bytes that an hour of 1080p takes while it is built; three times that for a rich picture
@@ -92,12 +93,13 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
 
 
 def _inotify(folders: Folders) -> Iterator[Finding]:
-    """Whether the daemon can hear of changes: one watch a folder, and one instance for all. Else it looks."""
-    local = (folder for folder in (folders.inbox, folders.rules, folders.workspace) if not remote(folder))
-    wanted = sum(map(_folders_in, local))
+    """Whether the daemon can hear of changes: a watch for each folder where people change something. Else it looks."""
+    wanted = sum(_folders_in(folder) for folder in (folders.inbox, folders.rules) if not remote(folder))
+    if not remote(folders.workspace):
+        wanted += 2 + sum(len(watched(video)) for video in videos(folders.workspace))  # itself, and the marks in it
     late = f"changes are found only by looking, every {POLL:.0f} s"
     good = True
-    for name, least, ask in (("max_user_watches", wanted, _ROOM_FOR_WATCHES), ("max_user_instances", 2, 1024)):
+    for name, least, ask in (("max_user_watches", wanted, _ROOM_FOR_WATCHES), ("max_user_instances", 3, 1024)):
         try:
             limit = int((INOTIFY / name).read_text(encoding="ascii"))
         except (OSError, ValueError):

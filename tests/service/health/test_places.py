@@ -13,7 +13,7 @@ import pytest
 
 from dubd.folders import Folders
 from dubd.schedule.room import RESERVE
-from dubd.service import mounts
+from dubd.service import mounts, retries
 from dubd.service.folder_watch import FolderWatch
 from dubd.service.health import places
 from dubd.service.health.finding import Finding
@@ -180,14 +180,14 @@ class TestNetwork:
             (folders.inbox / f"rule{number}").mkdir()
         self.mounted(monkeypatch, tmp_path, folders.inbox)
         (found,) = of(folders, "inotify")
-        assert found.says == "2 folders can be watched"
+        assert found.says == "3 folders can be watched"
 
 
 class TestWatching:
     def test_limits_that_suffice_are_good(self, folders: Folders, limits: Path) -> None:
         assert limits.is_dir()
         (found,) = of(folders, "inotify")
-        assert (found.level, found.says) == ("good", "3 folders can be watched")
+        assert (found.level, found.says) == ("good", "4 folders can be watched")
 
     def test_a_limit_of_one_watch_is_named_with_the_setting(self, folders: Folders, limits: Path) -> None:
         (limits / "max_user_watches").write_text("1\n")
@@ -195,7 +195,7 @@ class TestWatching:
         assert found == Finding(
             "inotify",
             "note",
-            "max_user_watches is 1, 3 are needed: changes are found only by looking, every 5 s",
+            "max_user_watches is 1, 4 are needed: changes are found only by looking, every 5 s",
             "sysctl -w fs.inotify.max_user_watches=524288",
         )
 
@@ -204,20 +204,26 @@ class TestWatching:
         (found,) = of(folders, "inotify")
         assert found.remedy == "sysctl -w fs.inotify.max_user_instances=1024"
 
-    def test_every_folder_of_every_video_counts(self, folders: Folders, limits: Path) -> None:
+    def test_folders_of_every_video_count_where_people_edit(self, folders: Folders, limits: Path) -> None:
         (limits / "max_user_watches").write_text("100\n")
         for number in range(200):
-            (folders.workspace / f"talk-{number}").mkdir()
+            (folders.workspace / f"talk-{number}" / "segments" / "000" / "lipsync").mkdir(parents=True)
+            (folders.workspace / f"talk-{number}" / "rule.yaml").touch()
         (found,) = of(folders, "inotify")
-        assert "203 are needed" in found.says
+        assert "604 are needed" in found.says
 
     @pytest.mark.usefixtures("limits")
     def test_as_many_are_counted_as_the_daemon_really_watches(self, folders: Folders) -> None:
         for name in ("kannada-hindi/2024/june", "kannada-hindi/.hidden", "english/a", "english/b"):
             (folders.inbox / name).mkdir(parents=True)
         (folders.inbox / "link").symlink_to(folders.rules)
-        with FolderWatch([folders.inbox, folders.rules, folders.workspace], threading.Event()):
+        video, marks = folders.workspace / "talk-1", folders.workspace / retries.MARKS
+        for folder in (marks, video / "segments" / "000" / "restore", video / "segments" / "001"):
+            folder.mkdir(parents=True)
+        (video / "rule.yaml").touch()
+        with FolderWatch([folders.inbox, folders.rules], threading.Event(), flat=[folders.workspace, marks]) as watch:
+            watch.rest(video)
             infos = [path.read_text() for path in Path("/proc/self/fdinfo").iterdir() if path.exists()]
-            watches = max(info.count("inotify wd:") for info in infos)
+            watches = sum(info.count("inotify wd:") for info in infos)
         (found,) = of(folders, "inotify")
         assert found.says == f"{watches} folders can be watched"
