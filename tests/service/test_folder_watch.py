@@ -154,3 +154,15 @@ def test_a_share_beside_a_local_folder_leaves_the_local_one_heard(tmp_path: Path
         assert watch.deaf(inbox)
         assert not watch.deaf(tmp_path / "workspace")
         assert watch.every == POLL
+
+
+def test_what_was_heard_of_behind_a_link_is_named_by_the_link(tmp_path: Path, inbox: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(inbox)
+    (inbox / "talk-1").mkdir()
+    wake = threading.Event()
+    with FolderWatch([link], wake) as watch:
+        watch.heard()
+        (inbox / "talk-1" / "translation.json").write_text("{}")
+        assert wake.wait(10)
+        assert link / "talk-1" in watch.heard()
