@@ -259,6 +259,7 @@ class Daemon:
                 self._failures.forget(folder)
             began = time.monotonic()
             self._begin(folder, current)
+            self._end_builds()  # one that is up to date: a megabyte each, and there are hundreds at a start
             spent += time.monotonic() - began
 
     @property
@@ -299,7 +300,8 @@ class Daemon:
             return
         self._watch.hold(folder)  # it is written to, and looked at once more when it is built
         self._building[folder] = _Building(build, current, self._now(), told=told)
-        self._scheduler.add(build)
+        if not build.done:
+            self._scheduler.add(build)
 
     def _leave(self, folder: Path, found: Signature) -> None:
         """It is as it was found, and is looked at once more: from here on what changes it is heard."""

@@ -337,6 +337,18 @@ class TestManyVideos:
             assert len(watch.told("current")) == number + 1
         watch.idle()
 
+    def test_a_start_has_one_finished_video_open_at_a_time(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("b.mp4", "c.mp4"):
+            watch.drop(name)
+        watch.idle()
+        opened: list[int] = []
+        begin = Daemon._begin
+        monkeypatch.setattr(Daemon, "_begin", lambda *given: (opened.append(len(given[0]._building)), begin(*given)))
+        watch.start()
+        watch.idle()
+        assert len(opened) >= 3
+        assert set(opened) == {0}
+
     def test_a_look_at_many_goes_to_few_of_them_and_finds_an_edit_of_which_nothing_was_heard_in_time(
         self, watch: Watch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
