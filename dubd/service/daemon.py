@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
-from dubd.graph.build import MOVED, Event
+from dubd.graph.build import Event
 from dubd.graph.superseded import removed, superseded
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
@@ -20,16 +20,17 @@ from dubd.schedule.executor import Executor
 from dubd.schedule.room import Room
 from dubd.schedule.scheduler import Scheduler
 from dubd.service import retries
-from dubd.service.aliases import drop_of, holds
+from dubd.service.aliases import drop_of
 from dubd.service.failures import Failures
 from dubd.service.fault import fault_of
 from dubd.service.folder_watch import LOOK, FolderWatch
 from dubd.service.inbox import settle_time
 from dubd.service.news import News
 from dubd.service.notify import Notify
+from dubd.service.outcomes import Outcomes
 from dubd.service.rest import FILES, Rest
 from dubd.service.signature import Signature, by_hand, of_video
-from dubd.service.taking import BUSY, DISK, Taking
+from dubd.service.taking import BUSY, Taking
 from dubd.service.waits import Waits
 
 _NAMED = 3  # videos that the status tells by name
@@ -95,7 +96,7 @@ class Daemon:
         self._behind = False  # videos are left for the next turn
         self._building: dict[Path, _Building] = {}
         self._held_back = False  # some videos are not opened yet, since there is enough to do
-        self._done: set[Path] = set()  # told to be built or up to date
+        self._outcomes = Outcomes(folders.inbox, self._failures, self._waits, tell)
 
     def stop(self) -> None:
         """Begin nothing more. Only sets a flag, so it may be called from a signal handler."""
@@ -237,7 +238,7 @@ class Daemon:
         for path in self._rest.gone(folders):
             self._watch.hold(path)
             self._waits.forget(path)
-            self._done.discard(path)
+            self._outcomes.forget(path)
             self._failures.gone(path)
         spent = 0.0
         self._behind = self._held_back = False
@@ -279,7 +280,7 @@ class Daemon:
             return
         if removed(folder):
             self._leave(folder, current)
-            self._tell_removed(folder)
+            self._outcomes.removed(folder)
             return
         told: set[str] = set()
         try:
@@ -292,11 +293,7 @@ class Daemon:
                 self._failures.later(folder, BUSY, soon=True)
                 return
             self._leave(folder, current)
-            if fault.exit == Exit.WORKSPACE:
-                self._failures.later(folder, DISK)
-            self._beside(folder, fault.each())
-            if self._failures.news(folder, fault.each()):
-                self._tell(News("refused", folder, error=fault))
+            self._outcomes.refused(folder, fault)
             return
         self._watch.hold(folder)  # it is written to, and looked at once more when it is built
         self._building[folder] = _Building(build, current, self._now(), told=told)
@@ -335,7 +332,7 @@ class Daemon:
             self._wake.set()
 
     def _ended(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]]) -> None:
-        """Say how a build went, and remember the folder as it is now.
+        """Remember the folder as it is now, and have it said how the build went.
 
         An edit made during the build must not be missed: after work was done the folder is looked at once
         more, against what it was before; after a failure only where a hand has changed something meanwhile,
@@ -351,53 +348,4 @@ class Daemon:
             failed.append(("report", fault_of(error, folder)))
             stale = False
         self._leave(folder, building.before if stale else after)
-        self._waits.keep(folder, build.waiting)
-        if failed or build.waiting:
-            self._done.discard(folder)
-        if failed and removed(folder):
-            self._tell_removed(folder)
-            return
-        if failed:
-            self._failed(folder, building, failed, seconds)
-            return
-        self._failures.forget(folder)
-        drop = drop_of(folder)
-        if drop and self._failures.said(drop) and holds(drop, folder, self.folders.inbox):  # the look at it reads 8 MiB
-            self._failures.mended(drop)
-        if build.waiting:
-            faults = tuple(lack.fault(folder.name) for lack in build.waiting)
-            if self._waits.news(folder, "\n".join(map(str, faults)) + "\n"):
-                self._tell(News("waiting", folder, failed=faults, seconds=seconds))
-            return
-        if building.worked:
-            self._tell(News("built", folder, build=build, seconds=seconds))
-        elif folder not in self._done:
-            self._tell(News("current", folder, build=build, seconds=seconds))
-        self._done.add(folder)
-
-    def _failed(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]], seconds: float) -> None:
-        errors = [error for _, error in failed]
-        if any(error.reason == MOVED for error in errors):
-            self._failures.later(folder, BUSY, soon=True)
-        elif any(error.exit == Exit.WORKSPACE for error in errors):
-            self._failures.later(folder, DISK)
-        self._beside(folder, errors)
-        if not self._failures.news(folder, errors):
-            return
-        for task, error in failed:
-            if task not in building.told:  # a fault of the whole build: no task has told it
-                error.file = error.file or str(folder)
-                self._tell(News("refused", folder, error=error))
-        self._tell(News("failed", folder, error=errors[0], failed=tuple(errors), seconds=seconds))
-
-    def _tell_removed(self, folder: Path) -> None:
-        fault = DubdError(
-            "was removed before it was dubbed", file=drop_of(folder), remedy="drop it again to have it dubbed"
-        )
-        if self._failures.news(folder, [fault]):
-            self._tell(News("note", folder, error=fault))
-
-    def _beside(self, folder: Path, errors: Sequence[DubdError]) -> None:
-        drop = drop_of(folder)
-        if drop and holds(drop, folder, self.folders.inbox):  # else what has that name now is another video's
-            self._failures.beside(drop, errors, folder.name)
+        self._outcomes.ended(folder, build, failed, building.told, worked=building.worked, seconds=seconds)
