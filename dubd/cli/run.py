@@ -113,7 +113,7 @@ class _Run:
                     exit=Exit.USAGE,
                 )
             return video
-        path, folder = taken(path.absolute(), self.folders)
+        path, folder = taken(Path(os.path.abspath(path)), self.folders)
         if folder and str(path) != os.path.abspath(text):
             self.board.warn(f"{text}: has the content of {path}; {folder.name} is the dub of both")
         rules = Rules(self.folders.rules)

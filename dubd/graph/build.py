@@ -164,6 +164,7 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
             try:
                 beside = promote(state, ticket.outputs, run.temporary)
                 self._lender(state).give_back(run.temporary)
+                run.temporary = {}
             except DubdError as fault:
                 error = fault
             except OSError as fault:

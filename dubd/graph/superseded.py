@@ -35,7 +35,7 @@ def superseded(folder: Path) -> bool:
 def removed(folder: Path) -> bool:
     """Whether a video was never dubbed, and its drop is gone with the film: it was read in place, on another disk.
 
-    Where its records cannot be read the answer is False.
+    Where its records or the drop's folder cannot be read the answer is False: a share may be away.
     """
     if any(folder.glob("dubbed.*.mp4")) or any(path.exists() for path in folder.glob("source.*")):
         return False
@@ -47,7 +47,12 @@ def removed(folder: Path) -> bool:
             state.close()
     except (DubdError, OSError):
         return False
-    return bool(drop) and not os.path.lexists(drop)
+    return bool(drop) and os.path.isdir(os.path.dirname(drop)) and not os.path.lexists(drop)
+
+
+def away(folder: Path) -> bool:
+    """Whether a video's film is read in place and cannot be reached now: its share may come back."""
+    return any(path.is_symlink() and not path.exists() for path in folder.glob("source.*"))
 
 
 def _same(path: Path, folder: Path, seen: object) -> bool:

@@ -35,7 +35,9 @@ from dubd.service.waits import Waits
 
 _NAMED = 3  # videos that the status tells by name
 _PAUSE, _PAUSE_MOST = 0.1, 2.0  # s between two looks, four times what the last one took: events come by the thousand
-_BEGINNING = 1.0  # s of one turn for new builds: thousands of them at a start must not keep systemd from hearing of it
+_BEGINNING = (
+    1.0  # s of one turn for looks and new builds: thousands of them at a start must not keep systemd from hearing of it
+)
 # Tasks of videos that are open at once: 20 KB each, and far more than any batch can be made of. With many slots, more.
 _OPEN, _OPEN_A_SLOT = 10_000, 16
 DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
@@ -190,7 +192,9 @@ class Daemon:
         soonest = self._looked + min(max(_PAUSE, 4 * self._took), _PAUSE_MOST)
         if self._wake.is_set():
             return soonest
-        whens = [self._rounded + self._watch.every, self._taking.inbox.due, self._failures.next, *self._rest.due]
+        whens = [self._rounded + self._watch.every, self._taking.inbox.due, self._failures.next]
+        if not self._held_back:  # else edits wait for builds to end, and those wake
+            whens += self._rest.due
         return max(soonest, min(when for when in whens if when is not None))
 
     def _turn(self) -> None:
@@ -253,14 +257,13 @@ class Daemon:
             if spent > _BEGINNING:
                 self._behind = True
                 break
-            current = of_video(folder)
-            if self._rest.at_rest(folder, current, now):
-                continue
-            if folder in self._rest:  # a hand changed something: whoever did it wants to hear
-                self._failures.forget(folder)
             began = time.monotonic()
-            self._begin(folder, current)
-            self._end_builds()  # one that is up to date: a megabyte each, and there are hundreds at a start
+            current = of_video(folder)
+            if not self._rest.at_rest(folder, current, now):
+                if folder in self._rest:  # a hand changed something: whoever did it wants to hear
+                    self._failures.forget(folder)
+                self._begin(folder, current)
+                self._end_builds()  # one that is up to date: a megabyte each, and there are hundreds at a start
             spent += time.monotonic() - began
 
     @property
@@ -334,16 +337,15 @@ class Daemon:
     def _ended(self, folder: Path, building: _Building, failed: list[tuple[str, DubdError]]) -> None:
         """Remember the folder as it is now, and have it said how the build went.
 
-        An edit made during the build must not be missed: after work was done the folder is looked at once
-        more, against what it was before; after a failure only where a hand has changed something meanwhile,
-        or the failure would come twice.
+        An edit made during the build must not be missed: the folder is looked at once more, against what it
+        was before; after a failure only where a hand has changed something meanwhile, or it would come twice.
         """
         build, seconds = building.build, self._now() - building.began
         after = of_video(folder)
         try:
             if building.worked or failed:
                 report.write(folder)
-            stale = by_hand(folder, building.before, after) if failed else building.worked
+            stale = not failed or by_hand(folder, building.before, after)
         except Exception as error:
             failed.append(("report", fault_of(error, folder)))
             stale = False

@@ -115,6 +115,7 @@ class FolderWatch(FileSystemEventHandler):
 
     def __enter__(self) -> FolderWatch:
         self._begin()
+        self._heard.update(self._folders)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,12 +134,14 @@ class FolderWatch(FileSystemEventHandler):
         """Watch anew where a folder is another one, or where watching broke off. Outside of the watch: nothing."""
         if not self._roots:
             return
-        others = self._roots != self._now()
+        others, alive = self._roots != self._now(), self._alive()
         if self._given_up:
             self._roots = self._now()
-        elif others or not self._alive() or self._deaf != self._unheard():
+        elif others or not alive or self._deaf != self._unheard():
             self._end()
             self._begin()
+            if others or not alive:
+                self._heard.update(self._folders)
         if self._videos:
             self._videos.renew(all_of_them=others)
 
@@ -155,7 +158,6 @@ class FolderWatch(FileSystemEventHandler):
 
     def _begin(self) -> None:
         self._roots = self._now()
-        self._heard.update(self._folders)
         observer = self._observer = _Observer()
         try:
             self._watched = {path.resolve(): path for path in self._local()}  # of a link, watchdog sees the link alone

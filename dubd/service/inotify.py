@@ -34,10 +34,13 @@ class Inotify:
     """One instance. Errors: OSError, of `EMFILE` where the user has no more of them."""
 
     def __init__(self) -> None:
+        self._end, self._stop = os.pipe2(os.O_CLOEXEC)
         self._handle = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._handle < 0:
-            raise _fault("inotify")
-        self._end, self._stop = os.pipe2(os.O_CLOEXEC)
+            error = _fault("inotify")
+            os.close(self._end)
+            os.close(self._stop)
+            raise error
 
     def add(self, folder: str, mask: int) -> int:
         """Watch a folder, which is no link. Errors: OSError, of `ENOSPC` where the user has no more watches."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dubd.errors import DubdError, Exit
 from dubd.graph.build import MOVED
-from dubd.graph.superseded import removed
+from dubd.graph.superseded import away, removed
 from dubd.graph.video_build import VideoBuild
 from dubd.service.aliases import drop_of, holds
 from dubd.service.failures import Failures
@@ -30,14 +30,15 @@ class Outcomes:
 
     def refused(self, folder: Path, fault: DubdError) -> None:
         """No build of it could begin."""
-        if fault.exit == Exit.WORKSPACE:
+        if fault.exit == Exit.WORKSPACE or away(folder):
             self._failures.later(folder, DISK)
         self._beside(folder, fault.each())
         if self._failures.news(folder, fault.each()):
             self._tell(News("refused", folder, error=fault))
 
     def removed(self, folder: Path) -> None:
-        """Its film went with its drop."""
+        """Its film went with its drop, or with the share that they lay on, which may come back."""
+        self._failures.later(folder, DISK)
         fault = DubdError(
             "was removed before it was dubbed", file=drop_of(folder), remedy="drop it again to have it dubbed"
         )
@@ -85,7 +86,7 @@ class Outcomes:
         errors = [error for _, error in failed]
         if any(error.reason == MOVED for error in errors):
             self._failures.later(folder, BUSY, soon=True)
-        elif any(error.exit == Exit.WORKSPACE for error in errors):
+        elif away(folder) or any(error.exit == Exit.WORKSPACE for error in errors):
             self._failures.later(folder, DISK)
         self._beside(folder, errors)
         if not self._failures.news(folder, errors):

@@ -126,7 +126,7 @@ class Taking:
         self._waits.forget(path)
         self._mended(path)
         if not offered:
-            self._failures.forget(video.folder)
+            self._failures.gone(video.folder)
         if known and known[0] != path:
             self._tell(News("alias", path, same=known))
         elif self._aliases.know(video.folder):

@@ -1,11 +1,12 @@
 """Events of the videos that are at rest: a hand's edits wake the daemon at once, what a build writes does not.
 
-Watched are a video's folder, its segments' folders and those of their languages: what is in them is what people edit.
+Watched are a video's folder, that of its voices, its segments' and those of their languages: there people edit.
 Folders of patches are not: an hour has hundreds of them, and an edit there is seen by the next look.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from array import array
@@ -19,7 +20,7 @@ from dubd.service.signature import OURS
 
 _MASK: Final = inotify.CREATE | inotify.MOVED_FROM | inotify.MOVED_TO | inotify.CLOSE_WRITE | inotify.DELETE
 _DEEPEST: Final = 3  # <video>/segments/<segment>/<language>
-_UNWATCHED: Final = frozenset({*VERSIONS, *OURS})
+_UNWATCHED: Final = frozenset({*VERSIONS, *OURS} - {"voice"})
 
 
 class VideoWatch:
@@ -49,38 +50,46 @@ class VideoWatch:
 
     def rest(self, folder: Path) -> None:
         """From now on changes of this video wake. A folder that is gone has none."""
-        self.hold(folder)
+        self._let_go(folder)
         watches = array("i")
         partly = False
         for path in watched(folder):
             try:
                 watch = self._inotify.add(path, _MASK)
-            except FileNotFoundError:
-                continue
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    continue  # gone, or nobody's business
                 partly = True
                 break
             watches.append(watch)
             with self._guard:
                 self._folders[watch] = folder
-        self._watches[folder] = watches
+        with self._guard:
+            self._watches[folder] = watches
         if partly:
             self._partly.add(folder)
 
     def hold(self, folder: Path) -> None:
         """It is being built, or gone: nothing of it is heard any more."""
-        self._partly.discard(folder)
-        watches = self._watches.pop(folder, ())
+        self._let_go(folder)
         with self._guard:
             self._stirred.discard(folder)
-            for watch in watches:
-                if self._folders.pop(watch, None):
-                    self._inotify.remove(watch)
 
     def renew(self, *, all_of_them: bool) -> None:
-        """Watch those again that lacked watches; or all, since the folders of these names are others now."""
+        """Watch those again that lacked watches, as far as there are some; or all, whose folders are others now."""
         for folder in list(self._watches if all_of_them else self._partly):
             self.rest(folder)
+            if folder in self._partly:
+                return
+            with self._guard:
+                self._stirred.add(folder)  # what happened before was not heard
+
+    def _let_go(self, folder: Path) -> None:
+        self._partly.discard(folder)
+        with self._guard:
+            for watch in self._watches.pop(folder, ()):
+                if self._folders.pop(watch, None):
+                    self._inotify.remove(watch)
 
     def close(self) -> None:
         """End it."""

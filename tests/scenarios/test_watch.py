@@ -83,7 +83,7 @@ def test_it_takes_up_hand_edits_and_drops_and_stops_when_told(dubbed: Home, daem
     path = folder / "segments" / "000" / "translation.json"
     time.sleep(1.5)  # it has looked around: the edit must be noticed, not found at the start
     path.write_text(path.read_text().replace("uenos", "uenísimos"))
-    assert "edited by hand" in daemon.wait_for("000/speak")
+    assert "edited by hand" in daemon.wait_for("000/speak", 20)  # heard: a round would find it after 30 s
     daemon.wait_for(f"{folder / 'dubbed.es.mp4'} (")
     shutil.copy(clips / "silent.mp4", dubbed.root / "inbox" / "silent.mp4")
     assert "no sound" in daemon.wait_for("silent.mp4: plan")

@@ -254,6 +254,17 @@ class TestRemovedDrop:
         watch.look()
         assert len(watch.told("built")) == 1
 
+    def test_once_its_share_is_back_it_is_built_by_itself(self, watch: Watch) -> None:
+        self.in_place(watch)
+        inbox = watch.desk.folders.inbox
+        inbox.rename(inbox.with_name("away"))
+        watch.idle()
+        assert watch.ran() == []
+        inbox.with_name("away").rename(inbox)
+        watch.clock += 61.0
+        watch.idle()
+        assert len(watch.told("built")) == 1
+
 
 class TestErrorFile:
     def test_the_end_of_an_old_film_leaves_what_is_said_of_the_new_one_of_its_name(self, watch: Watch) -> None:
@@ -322,6 +333,39 @@ class TestManyDrops:
 
 
 class TestManyVideos:
+    def test_looks_too_have_a_turn_for_a_few(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("b.mp4", "c.mp4"):
+            watch.drop(name)
+        watch.idle()
+        monkeypatch.setattr("dubd.service.daemon._BEGINNING", 0.0)
+        looked: list[Path] = []
+        monkeypatch.setattr(daemon, "of_video", lambda folder: looked.append(folder) or of_video(folder))
+        watch.daemon._rest.reload(lambda _: True)
+        watch.daemon._wake.set()
+        watch.clock += 10.0
+        watch.daemon.step(0.01)
+        assert len(looked) == 1
+        watch.idle()
+        assert len(set(looked)) == 3
+
+    def test_an_edit_saved_while_a_finished_video_is_checked_is_taken_up(
+        self, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch.idle()
+        watch.ran()
+        path = watch.desk.folder / "segments" / "000" / "translation.json"
+        close = VideoBuild.close
+
+        def save_then_close(build: VideoBuild) -> None:
+            edit(path, "by hand")
+            monkeypatch.setattr(VideoBuild, "close", close)
+            close(build)
+
+        monkeypatch.setattr(VideoBuild, "close", save_then_close)
+        watch.start()
+        watch.idle()
+        assert "000/speak" in watch.ran()
+
     def test_a_start_has_a_turn_for_a_few_so_that_the_loop_is_heard_of(
         self, watch: Watch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -331,10 +375,13 @@ class TestManyVideos:
         monkeypatch.setattr("dubd.service.daemon._BEGINNING", 0.0)
         watch.news.clear()
         watch.start()
-        for number in range(3):
+        begun = 0
+        for _ in range(6):  # each is begun, and then looked at once more
             assert not watch.daemon.idle
             watch.daemon.step(0.01)
-            assert len(watch.told("current")) == number + 1
+            begun, before = len(watch.told("current")), begun
+            assert begun - before <= 1
+        assert begun == 3
         watch.idle()
 
     def test_a_start_has_one_finished_video_open_at_a_time(self, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,11 +33,12 @@ def video(tmp_path: Path) -> Path:
     folder = tmp_path / "talk-1"
     (folder / "segments" / "000" / "lipsync").mkdir(parents=True)
     (folder / "segments" / "000" / "fr").mkdir()
+    (folder / "voice").mkdir()
     return folder
 
 
 @pytest.mark.parametrize(
-    "name", ["plan.json", "rule.yaml", "segments/000/translation.json", "segments/000/fr/translation.json"]
+    "name", ["plan.json", "voice/speakers.json", "segments/000/translation.json", "segments/000/fr/translation.json"]
 )
 def test_an_edit_of_a_video_at_rest_wakes_and_names_it(
     watch: VideoWatch, wake: threading.Event, video: Path, name: str
@@ -133,10 +134,50 @@ def test_events_that_were_lost_stir_every_video(watch: VideoWatch, wake: threadi
     assert watch.stirred() == {video}
 
 
+def test_without_watches_it_tries_one_video_after_another_and_not_all_each_time(
+    watch: VideoWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(Inotify, "add", lambda *given: tried.append(given) or refuse())
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        watch.rest(tmp_path / name)
+    tried.clear()
+    watch.renew(all_of_them=False)
+    assert len(tried) == 1
+
+
+def test_what_was_heard_before_watches_were_renewed_is_not_lost(
+    watch: VideoWatch, wake: threading.Event, video: Path
+) -> None:
+    watch.rest(video)
+    (video / "plan.json").write_text("mine")
+    assert wake.wait(SOON)
+    watch.rest(video)
+    assert watch.stirred() == {video}
+
+
+def test_a_folder_that_may_not_be_watched_keeps_none_of_the_others_from_it(
+    watch: VideoWatch, wake: threading.Event, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Inotify.add
+
+    def add_others(self: Inotify, folder: str, mask: int) -> int:
+        if folder == str(video):
+            raise PermissionError(13, "Permission denied")
+        return add(self, folder, mask)
+
+    monkeypatch.setattr(Inotify, "add", add_others)
+    watch.rest(video)
+    assert not watch.blind
+    (video / "segments" / "000" / "translation.json").write_text("mine")
+    assert wake.wait(SOON)
+
+
 def refuse(*_: object) -> int:
     raise OSError(28, "No space left on device")
 
 
 def test_folders_of_patches_take_no_watch(video: Path) -> None:
     found = [Path(path).relative_to(video).as_posix() for path in watched(video)]
-    assert found == [".", "segments", "segments/000", "segments/000/fr"]
+    assert sorted(found) == [".", "segments", "segments/000", "segments/000/fr", "voice"]

@@ -97,7 +97,7 @@ def _inotify(folders: Folders) -> Iterator[Finding]:
     wanted = sum(_folders_in(folder) for folder in (folders.inbox, folders.rules) if not remote(folder))
     if not remote(folders.workspace):
         wanted += 2 + sum(len(watched(video)) for video in videos(folders.workspace))  # itself, and the marks in it
-    late = f"changes are found only by looking, every {POLL:.0f} s"
+    late = f"changes are found only by looking, at the inbox every {POLL:.0f} s, at many videos in rounds"
     good = True
     for name, least, ask in (("max_user_watches", wanted, _ROOM_FOR_WATCHES), ("max_user_instances", 3, 1024)):
         try:

@@ -195,7 +195,8 @@ class TestWatching:
         assert found == Finding(
             "inotify",
             "note",
-            "max_user_watches is 1, 4 are needed: changes are found only by looking, every 5 s",
+            "max_user_watches is 1, 4 are needed: "
+            "changes are found only by looking, at the inbox every 5 s, at many videos in rounds",
             "sysctl -w fs.inotify.max_user_watches=524288",
         )
 
