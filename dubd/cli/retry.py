@@ -18,6 +18,7 @@ _REMEDIES = {
     "building": "wait for it: dubd status",
     "superseded": "another film lies in its drop's place; drop the first one again to have it dubbed",
     "removed": "its drop is gone; drop it again to have it dubbed",
+    "kept": "its film is gone, and the dub stays; drop it again to have it dubbed anew",
 }
 
 

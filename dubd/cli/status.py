@@ -99,7 +99,7 @@ def _lines(video: Mapping[str, Any]) -> Iterator[str]:
     from dubd.cli.board import changed, shortly
 
     for path in video.get("results", ()):
-        earlier = "" if video["state"] == "done" else " (of an earlier build)"
+        earlier = "" if video["state"] in ("done", "kept") else " (of an earlier build)"
         yield f"{path}{earlier}{changed(Path(path), video.get('lips', {}))}"
     for remark in shortly(video.get("remarks", ()), video["video"]):
         yield f"remark  {remark}"
@@ -112,6 +112,8 @@ def _lines(video: Mapping[str, Any]) -> Iterator[str]:
         yield f"{video['drop']} is another film now, and this one was never dubbed; the folder may be removed"
     if video["state"] == "removed":
         yield f"{video['drop']} was removed before it was dubbed; drop it again, or remove the folder"
+    if video["state"] == "kept":
+        yield f"its film {video['drop']} is gone or another one now: the dub stays, to edit it drop the film again"
     for fault in video["failed"]:
         yield f"failed  {name_in(fault['task'])}: {DubdError.from_json(fault)}{_since(fault.get('at'))}"
     for edit in video.get("edited", ()):

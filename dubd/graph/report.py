@@ -19,7 +19,7 @@ from dubd.graph.report_page import page
 from dubd.graph.rule import Rule
 from dubd.graph.settled import untouched
 from dubd.graph.state import State, owner
-from dubd.graph.superseded import removed, superseded
+from dubd.graph.superseded import kept, removed, superseded
 from dubd.graph.tasks import VideoTasks
 from dubd.graph.video import Video
 from dubd.graph.why import why
@@ -87,6 +87,8 @@ def _state(folder: Path, *, failed: bool, built: bool) -> str:
         return "superseded"
     if removed(folder):
         return "removed"
+    if kept(folder):
+        return "kept"
     if failed:
         return "failed"
     if not (stale := why(folder)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -79,6 +80,25 @@ class Rules:
                     f"no rule {folder!r} for this folder", file=path, remedy=f"did you mean {close[0]}?", exit=Exit.RULE
                 )
         return self._chosen(inside, path)
+
+    def require_kept(self, old: Rule, new: Rule, video: Path) -> None:
+        """Refuse another rule for a video whose own one was taken out of the folder: it would be dubbed anew unasked.
+
+        A rule from beside the video may go as it came; a file that got but another name is the same rule.
+        Errors: DubdError(Exit.RULE).
+        """
+        if (
+            old.name in (new.name, video.stem)
+            or self._find(old.name)
+            or old.model_copy(update={"name": new.name}) == new
+        ):
+            return
+        raise DubdError(
+            f"its rule {old.name} is no longer in {self.folder}, and by {new.name} it would be dubbed anew",
+            file=video,
+            remedy=f"put it back, or have it so: dubd run {shlex.quote(str(video))} --rule {new.name}",
+            exit=Exit.RULE,
+        )
 
     def clash(self) -> DubdError | None:
         """What is wrong with the rules together: more than one default."""

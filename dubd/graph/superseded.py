@@ -1,8 +1,9 @@
-"""A video that was never dubbed, and whose film is no longer there: nothing is left to be done for it."""
+"""Videos whose film is no longer there: superseded or removed before they were dubbed, kept where they were."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from dubd.errors import DubdError
@@ -48,6 +49,28 @@ def removed(folder: Path) -> bool:
     except (DubdError, OSError):
         return False
     return bool(drop) and os.path.isdir(os.path.dirname(drop)) and not os.path.lexists(drop)
+
+
+def kept(folder: Path) -> bool:
+    """Whether a video was dubbed, and its film is gone or overwritten: its result stays, and nothing can be made anew.
+
+    Where its records cannot be read the answer is False.
+    """
+    if not any(folder.glob("dubbed.*.mp4")):
+        return False
+    try:
+        state = State(folder)
+        try:
+            seen = state.note("source")
+        finally:
+            state.close()
+    except DubdError:
+        return False
+    for source in folder.glob("source.*"):
+        with suppress(DubdError, OSError):
+            if _same(source, folder, seen):
+                return False
+    return True
 
 
 def away(folder: Path) -> bool:

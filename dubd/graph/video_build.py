@@ -11,6 +11,7 @@ from doit.dependency import Dependency
 
 from dubd.cost.ledger import Ledger
 from dubd.errors import DubdError
+from dubd.graph import content
 from dubd.graph.build import Build, Event, Listener
 from dubd.graph.build_log import BuildLog
 from dubd.graph.content import ContentChecker
@@ -54,6 +55,8 @@ class VideoBuild:
             self._read = stamps(state)
             self._ledger = Ledger(state, whole=bool(tasks(state)))
             self.video = Video.open(video.folder)  # again: a hand may have changed its rule since it was claimed
+            self._source = str(video.folder / self.video.source)
+            self._seen: list[int] | None = state.note("source")
             if known := settled(state):
                 for name, stage in known.tasks:
                     listener(Event(name, stage, "skipped"))
@@ -106,13 +109,14 @@ class VideoBuild:
     def begin(self, task: str) -> Ticket | None:
         """See `Source`."""
         assert self._build
-        if not self._began:
-            try:
+        try:
+            if not self._began:
                 self._state.set_note(_OPEN, True)
                 unsettle(self._state)
-            except DubdError as error:
-                return self._build.begin(task, unable=error)
-            self._began = True
+                self._began = True
+            self._require_film()
+        except DubdError as error:
+            return self._build.begin(task, unable=error)
         return self._build.begin(task)
 
     def progress(self, task: str, fraction: float) -> None:
@@ -123,6 +127,10 @@ class VideoBuild:
     def finish(self, task: str, outcome: Outcome, seconds: float) -> None:
         """See `Source`."""
         assert self._build
+        try:
+            self._require_film()
+        except DubdError as error:
+            outcome = error
         self._build.finish(task, outcome, seconds)
 
     def again(self, task: str) -> None:
@@ -161,6 +169,13 @@ class VideoBuild:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _require_film(self) -> None:
+        """Nothing is made of a film that was written over the video's own; one that is gone fails what reads it."""
+        stamp = content.stamp(self._source)
+        if stamp and [*stamp[1:]] != self._seen:
+            self.video.require_source()
+            self._seen = self._state.note("source")
 
     def _prune(self) -> None:
         """Remove segments that the plan no longer has and products that the rule no longer asks for.

@@ -22,6 +22,8 @@ from dubd.stages.job import Outcome
 
 log = logging.getLogger("dubd.scheduler")
 
+_ORDINARY = 1 << 32  # the number of the first build that is not to go before others
+
 Answer = TypeVar("Answer")
 
 
@@ -63,7 +65,7 @@ class Scheduler:
         self._executor = executor
         self._patient, self._room = patient, room or Room()
         self._builds: dict[int, _Build] = {}
-        self._numbers = itertools.count()
+        self._numbers, self._first = itertools.count(_ORDINARY), itertools.count()
         self._waitlist = Waitlist()
         self._running = 0
         self.retries = 0  # tasks that were given another run, since the start
@@ -78,9 +80,9 @@ class Scheduler:
         """Batches that run now, and tasks that could and wait for a place."""
         return self._running, len(self._waitlist) + self._room.count
 
-    def add(self, source: Source) -> None:
-        """Another build; those added earlier come first."""
-        number = next(self._numbers)
+    def add(self, source: Source, *, first: bool = False) -> None:
+        """Another build; those added earlier come first, and those that are to be `first` before all others."""
+        number = next(self._first if first else self._numbers)
         self._builds[number] = _Build(number, source)
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 from dubd.graph import report
 from dubd.graph.build import Event
-from dubd.graph.superseded import removed, superseded
+from dubd.graph.superseded import kept, removed, superseded
 from dubd.graph.video import Video, videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.executor import Executor
@@ -40,6 +40,7 @@ _BEGINNING = (
 )
 # Tasks of videos that are open at once: 20 KB each, and far more than any batch can be made of. With many slots, more.
 _OPEN, _OPEN_A_SLOT = 10_000, 16
+_FOR_EDITS = 1.25  # times as many where what a person waits for is among them
 DRAIN = 90.0  # s that what runs may take to end after a stop; systemd/dubd.service gives 120 before it kills
 
 
@@ -159,7 +160,7 @@ class Daemon:
     def status(self) -> str:
         """What it is at, in a line."""
         pending = len(self._taking.inbox.pending)
-        waits = f", {pending} {'drop' if pending == 1 else 'drops'} still being written" if pending else ""
+        waits = f", {pending} {'drop' if pending == 1 else 'drops'} not settled yet" if pending else ""
         waits += f", {self._room.short}" if self._room.short else ""
         if not self._building:
             return f"nothing to do{waits}"
@@ -172,7 +173,7 @@ class Daemon:
         for path in self._waits.arrived():  # a video's models, or what a refused drop's rule lacked
             self._again(path)
             self._wake.set()
-        if self._watch.moved or (self._held_back and not self._enough):
+        if self._watch.moved or (self._held_back and self._open < self._most):
             self._wake.set()
         if self._now() >= self._next():
             self._turn()
@@ -221,7 +222,7 @@ class Daemon:
                 self._rest.again(folder)
         if due:
             self._rounded = now
-        self._look(now, self._round if due and not self._enough else 0)
+        self._look(now, self._round if due and self._open < self._most else 0)
         self._took = time.monotonic() - began
 
     def _again(self, path: Path) -> None:
@@ -251,7 +252,7 @@ class Daemon:
         for folder in self._rest.wanted(folders, folders if everything else heard, files):
             if folder in self._building or self._failures.waits(folder) or self.stopping:
                 continue
-            if self._enough:
+            if self._open >= self._most * (_FOR_EDITS if folder in self._rest else 1.0):
                 self._held_back = True
                 continue
             if spent > _BEGINNING:
@@ -260,9 +261,9 @@ class Daemon:
             began = time.monotonic()
             current = of_video(folder)
             if not self._rest.at_rest(folder, current, now):
-                if folder in self._rest:  # a hand changed something: whoever did it wants to hear
+                if edited := folder in self._rest:  # a hand changed something: whoever did it wants to hear
                     self._failures.forget(folder)
-                self._begin(folder, current)
+                self._begin(folder, current, edited)
                 self._end_builds()  # one that is up to date: a megabyte each, and there are hundreds at a start
             spent += time.monotonic() - began
 
@@ -272,13 +273,18 @@ class Daemon:
         return FILES if self._watch.deaf(self.folders.workspace) else math.ceil(FILES * self._watch.every / LOOK)
 
     @property
-    def _enough(self) -> bool:
-        """Whether the videos that are open keep everything busy: the others can wait, and take no memory."""
-        most = max(_OPEN, _OPEN_A_SLOT * self._executor.capacity().slots)
-        return sum(building.build.size for building in self._building.values()) >= most
+    def _open(self) -> int:
+        """Tasks of the videos that are open."""
+        return sum(building.build.size for building in self._building.values())
 
-    def _begin(self, folder: Path, current: Signature) -> None:
-        if superseded(folder):
+    @property
+    def _most(self) -> int:
+        """As many keep everything busy: the others can wait, and take no memory."""
+        return max(_OPEN, _OPEN_A_SLOT * self._executor.capacity().slots)
+
+    def _begin(self, folder: Path, current: Signature, edited: bool) -> None:
+        """Open a video; one that was `edited` goes before all that wait: it is a line mostly, and somebody waits."""
+        if superseded(folder) or (kept(folder) and not edited):
             self._leave(folder, current)
             return
         if removed(folder):
@@ -301,7 +307,7 @@ class Daemon:
         self._watch.hold(folder)  # it is written to, and looked at once more when it is built
         self._building[folder] = _Building(build, current, self._now(), told=told)
         if not build.done:
-            self._scheduler.add(build)
+            self._scheduler.add(build, first=edited)
 
     def _leave(self, folder: Path, found: Signature) -> None:
         """It is as it was found, and is looked at once more: from here on what changes it is heard."""

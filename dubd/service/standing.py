@@ -17,7 +17,7 @@ from dubd.graph.promote import beside_name
 from dubd.graph.remarks import remarked
 from dubd.graph.settled import tasks, untouched
 from dubd.graph.state import State, locked_since, owner
-from dubd.graph.superseded import removed, superseded
+from dubd.graph.superseded import kept, removed, superseded
 from dubd.graph.video import Video, videos
 from dubd.models.store import name
 from dubd.service import error_file, retries
@@ -52,7 +52,7 @@ def _also(video: Mapping[str, Any]) -> Sequence[str]:
 
 
 def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
-    """One video: `state` is building, done, changed, failed, superseded, removed, waiting, unfinished or broken.
+    """One video: `state` is building, done, changed, failed, superseded, removed, kept, waiting, unfinished or broken.
 
     `gpus` are looked at if left out.
     """
@@ -105,6 +105,8 @@ def of_video(folder: Path, gpus: Machine | None = None) -> dict[str, Any]:
         return line | {"state": "removed", "failed": []}
     if whole and pid is None:
         return line | {"state": "done"}
+    if pid is None and kept(folder):
+        return line | {"state": "kept", "failed": []}
     try:
         begun = {run["task"] for run in running} | {fault["task"] for fault in failed}
         line["waiting"] = list(_waiting(folder, begun, pid, gpus))

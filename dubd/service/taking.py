@@ -116,6 +116,8 @@ class Taking:
                 return None
             rule = self._rules.for_drop(path, self.inbox.root)
             folder = known[1] if known else None
+            if folder and any(folder.glob("dubbed.*.mp4")):
+                self._rules.require_kept(Video.open(folder).rule, rule, path)
             video = Video.claim(path, rule, self._folders, subtitles_beside(path), known=folder)
         except Exception as error:  # whatever it is, the other drops are none the worse
             if os.path.lexists(path):  # else it went before it was taken, and nobody misses it

@@ -105,6 +105,18 @@ def test_runs_every_ticket_of_every_build_in_its_slots() -> None:
     assert executor.most == 2
 
 
+def test_a_build_that_is_to_be_first_goes_before_those_that_wait() -> None:
+    scheduler = Scheduler(Counting(1))
+    old, new, edit = Tickets([ticket("old:0")]), Tickets([ticket("new:0")]), Tickets([ticket("edit:0")])
+    begun: list[str] = []
+    for source in (old, new, edit):
+        begin = source.begin
+        source.begin = lambda task, begin=begin: (begun.append(task), begin(task))[1]  # type: ignore[method-assign]
+        scheduler.add(source, first=source is edit)
+    scheduler.run()
+    assert begun == ["edit:0", "old:0", "new:0"]
+
+
 def test_a_ticket_that_its_build_refuses_holds_nobody_up() -> None:
     scheduler = Scheduler(Counting(1))
     chain = Chain("a", 3, refuse="a:1")

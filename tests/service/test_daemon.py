@@ -266,6 +266,50 @@ class TestRemovedDrop:
         assert len(watch.told("built")) == 1
 
 
+class TestOverwritten:
+    @pytest.mark.parametrize("when", ["before its first task", "while a task runs"])
+    def test_a_film_that_another_was_written_over_is_not_built_under_the_name_of_the_first(
+        self, watch: Watch, when: str
+    ) -> None:
+        desk = watch.desk
+        video = desk.claim()
+
+        def overwrite(task: str = "") -> None:
+            if when.startswith("before") or task.endswith("assemble"):
+                edit(desk.source, "another film")
+
+        if when.startswith("before"):
+            begin = VideoBuild.begin
+            with pytest.MonkeyPatch.context() as late:
+                late.setattr(VideoBuild, "begin", lambda *given: (overwrite(), begin(*given))[1])
+                watch.until(lambda: bool(watch.failures()))
+        else:
+            desk.stand.during = lambda ticket: overwrite(ticket.task)
+            watch.until(lambda: bool(watch.failures()))
+        assert "was overwritten" in str(watch.failures()[0].event.error)  # type: ignore[union-attr]
+        assert not list(video.folder.glob("dubbed.*"))
+        watch.look()
+        (built,) = watch.told("built")
+        assert built.path != video.folder
+
+    def test_a_finished_video_whose_film_is_gone_is_kept_and_told_of_to_who_edits_it(self, watch: Watch) -> None:
+        watch.idle()
+        folder = watch.desk.folder
+        (folder / "source.mp4").unlink()
+        watch.desk.source.unlink()
+        watch.news.clear()
+        watch.start()
+        watch.idle()
+        assert watch.told("refused") == []
+        (video,) = standing(watch.desk.folders)["videos"]
+        assert (video["state"], video["failed"], video["waiting"]) == ("kept", [], [])
+        edit(folder / "segments" / "000" / "translation.json", "by hand")
+        watch.look()
+        watch.look()
+        (refused,) = watch.told("refused")
+        assert "drop the video again" in str(refused.error)
+
+
 class TestErrorFile:
     def test_the_end_of_an_old_film_leaves_what_is_said_of_the_new_one_of_its_name(self, watch: Watch) -> None:
         source = watch.desk.source
@@ -330,6 +374,33 @@ class TestManyDrops:
             assert [news.path.name for news in watch.told("claimed")] == ["talk.mp4"]
         watch.idle()
         assert [news.path.name for news in watch.told("claimed")] == ["talk.mp4", "last.mp4"]
+
+
+class TestRules:
+    def test_a_rule_that_is_taken_out_of_the_folder_has_no_finished_video_dubbed_by_another(self, watch: Watch) -> None:
+        desk = watch.desk
+        rule = next(desk.folders.rules.iterdir())
+        kept = rule.read_text(encoding="utf-8")
+        watch.idle()
+        watch.ran()
+        rule.unlink()
+        edit(desk.folders.rules / "other.yaml", kept.replace("output: {", "output: {loudness: -18, "))
+        watch.look()
+        (refused,) = watch.told("refused")
+        assert f"its rule {rule.stem} is no longer in" in str(refused.error)
+        assert watch.ran() == []
+        edit(rule, kept)
+        (desk.folders.rules / "other.yaml").unlink()
+        watch.look()
+        assert (watch.ran(), len(watch.told("refused"))) == ([], 1)
+
+    def test_a_rule_that_got_another_name_goes_on(self, watch: Watch) -> None:
+        rule = next(watch.desk.folders.rules.iterdir())
+        watch.idle()
+        watch.ran()
+        rule.rename(rule.with_name("renamed.yaml"))
+        watch.look()
+        assert (watch.ran(), watch.told("refused")) == ([], [])
 
 
 class TestManyVideos:
