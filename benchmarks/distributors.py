@@ -1,7 +1,7 @@
 """Ray, Dask distributed and Celery side by side: what each costs on one computer, and what it does when something dies.
 
-    python -m venv /tmp/dask && /tmp/dask/bin/pip install distributed==2026.8.0      (the others: ray==2.60.0;
-    python benchmarks/distributors.py --python dask=/tmp/dask/bin/python --python ...   celery==5.7.0 sqlalchemy==2.1.9)
+    python -m venv V && V/bin/pip install WHAT  (ray==2.60.0 | distributed==2026.8.0 | celery==5.7.0 sqlalchemy==2.1.9)
+    python benchmarks/distributors.py --python ray=A/bin/python --python dask=B/bin/python --python celery=C/bin/python
 
 Each system has a venv of its own, so that none but Ray is ever a dependency of dubd, and the size is that venv's
 without pip. Each gets a head (Celery has none) and two nodes with one slot each, in one run one after the other. It is
@@ -11,8 +11,7 @@ until the task starts anew. A resource that nobody has is a queue that nobody re
 
 Celery is meant for RabbitMQ or Redis, which are servers to install and keep. Here it has the brokers that need none:
 kombu's files and SQLite, looked at every 10 ms (the default is 1 s); kombu's memory broker stays within one process.
-Tasks are acknowledged late and rejected when their worker is lost; one is fetched at a time. A worker of Celery is the
-process that its node forked for tasks.
+Tasks are acknowledged late, rejected if their worker (the process that a node forked) is lost, and fetched singly.
 """
 
 from __future__ import annotations
