@@ -12,13 +12,13 @@ from ctypes.util import find_library
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dubd.engines.contract import Engine, Line, Spoken
-from dubd.media import pitch
 from dubd.media.killed import ProgramKilled, require_alive
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SCRIPT: Final = Path(__file__).with_name("espeak_line.py")
 _WORDS_A_MINUTE: Final = 175  # eSpeak's own natural rate
@@ -93,7 +93,10 @@ class Espeak(Engine[Line, Spoken]):
 
     def _height(self, voice: str, wanted: float) -> int:
         """The pitch parameter (0..99) at which the voice has this median f0 in Hz, by two looks at a sample."""
+        import numpy as np
         from scipy.signal import resample_poly
+
+        from dubd.media import pitch
 
         if (voice, wanted) not in self._heights:
             height = 50
@@ -108,6 +111,8 @@ class Espeak(Engine[Line, Spoken]):
         return self._heights[voice, wanted]
 
     def _synthesised(self, text: str, voice: str, rate: float, height: int) -> Spoken:
+        import numpy as np
+
         speed = max(_RATES[0], min(_RATES[1], round(_WORDS_A_MINUTE * rate)))
         made = {"pitch": height, "range": self._params.liveliness, "gap": self._params.word_gap, "volume": _VOLUME}
         answer, pcm = _asked({"voice": voice, "text": text, "rate": speed, **made})
@@ -146,6 +151,7 @@ def _refused(language: str) -> str | None:
 
 def _softened(samples: np.ndarray, rate: int) -> np.ndarray:
     """The bursts of p, t and k a few dB lower for 2 ms: after eSpeak's digital silence they sound like clicks."""
+    import numpy as np
     from scipy.ndimage import percentile_filter
 
     jump = np.abs(np.diff(samples, prepend=np.float32(0)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from dubd.engines.aligned import Affine, Floats, aligned, covered, five, smoothed, to_template
 from dubd.engines.contract import Shot
-from dubd.engines.sharpen import measure, pairs
+from dubd.engines.sharpen_match import measure, pairs
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
 from dubd.media.ffmpeg import Part, frames_yuv

@@ -7,8 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dubd.engines.contract import Engine, Heard, Recording, Word
 
 if TYPE_CHECKING:
@@ -79,6 +77,8 @@ def _recognised(recording: Recording, decoder: Decoder, averager: Decoder) -> He
         (max(0.0, start - MARGIN), min(seconds, end + MARGIN)) for start, end in recording.speech or ((0.0, seconds),)
     ]
     stretches = [recording.samples[round(start * RATE) : round(end * RATE)] for start, end in spans]
+    import numpy as np
+
     loudest = max((float(np.abs(stretch).max(initial=0.0)) for stretch in stretches), default=0.0)
     if loudest == 0.0:
         return Heard((), recording.language)

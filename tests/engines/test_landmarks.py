@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from dubd.engines import landmarks
+from dubd.engines import landmarks_follow
 from dubd.engines.landmarks import Dlib, DlibParams, model
 from dubd.engines.tracks import Tracks
 from dubd.errors import DubdError
@@ -88,13 +89,13 @@ def test_a_face_that_is_sure_is_looked_for_half_as_often(
     engine: Dlib, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    detect = engine._detect
+    detect = landmarks_follow.Follower._detect
 
-    def spy(tracks: list[landmarks._Track], grey: np.ndarray, index: int, shot_start: int, rate: float) -> None:
+    def spy(follower: landmarks_follow.Follower, tracks: Any, grey: np.ndarray, index: int, *more: Any) -> None:
         looked.append(index)
-        detect(tracks, grey, index, shot_start, rate)
+        detect(follower, tracks, grey, index, *more)
 
-    monkeypatch.setattr(engine, "_detect", spy)
+    monkeypatch.setattr(landmarks_follow.Follower, "_detect", spy)
     tracks = engine.follow(iter([portrait] * 40), 25)
 
     assert looked == [0, 8, 24]
@@ -106,10 +107,10 @@ def test_smoothing_keeps_a_curve_whole_and_takes_a_flicker_out() -> None:
     curve = np.broadcast_to((time**2 / 10)[:, None, None], (20, 68, 2))
     flicker = np.where(time % 2, 1.0, -1.0)[:, None, None]
 
-    smooth = landmarks._smooth(curve + flicker)
+    smooth = landmarks_follow._smooth(curve + flicker)
 
     assert np.abs(smooth - curve)[4:-4].max() < 1e-9
-    assert np.array_equal(landmarks._smooth(curve[:3]), curve[:3])
+    assert np.array_equal(landmarks_follow._smooth(curve[:3]), curve[:3])
 
 
 def test_the_missing_model_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

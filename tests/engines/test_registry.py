@@ -49,3 +49,14 @@ def test_an_engine_that_cannot_be_imported_names_the_interpreter_that_lacks_some
 def test_a_misspelt_engine_is_told_its_neighbour() -> None:
     with pytest.raises(DubdError, match=r"no engine 'espaek' for speak; did you mean espeak\?"):
         registry.find("speak", "espaek")
+
+
+def test_a_rule_of_the_shipped_chain_is_read_without_a_numbers_library() -> None:
+    """The daemon reads rules and computes nothing: 12 MiB that it has for months."""
+    code = (
+        "import sys; from pathlib import Path; from dubd.graph.rules import load;"
+        "load(Path(sys.argv[1])); print(sorted({'numpy', 'scipy', 'cv2', 'soundfile'} & set(sys.modules)))"
+    )
+    rule = Path(__file__).parents[2] / "rules" / "lite.yaml"
+    done = subprocess.run([sys.executable, "-c", code, rule], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

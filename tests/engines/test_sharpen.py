@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dubd.engines.contract import Shot
-from dubd.engines.sharpen import Sharpen, SharpenParams, measure
+from dubd.engines.sharpen import Sharpen, SharpenParams
+from dubd.engines.sharpen_match import measure
 from dubd.engines.tracks import Tracks
 from dubd.media.ffmpeg import YuvEncoder, frames_yuv
 from dubd.media.patches import Patch, PatchReader, PatchWriter, Pixels, Planes, planes

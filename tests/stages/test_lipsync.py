@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dubd.engines import mouths, mouths_plan, visemes
+from dubd.engines import mouths_film, mouths_plan, visemes
 from dubd.engines.landmarks import model
 from dubd.engines.mouths import Mouths, MouthsParams
 from dubd.engines.tracks import Tracks
@@ -112,10 +112,12 @@ def test_where_memory_is_short_two_passes_make_the_same(
         passes.append(args)
         return frames_bgr(*args)
 
-    monkeypatch.setattr(mouths, "frames_bgr", counted)
+    monkeypatch.setattr(mouths_film, "frames_bgr", counted)
     plan, ample = mouths_plan.plan, mouths_plan.Limits(60, 1.0, 192)
     monkeypatch.setattr(
-        mouths, "plan", lambda tracks, dub, own, lines, rate, size, _: plan(tracks, dub, own, lines, rate, size, ample)
+        mouths_film,
+        "plan",
+        lambda tracks, dub, own, lines, rate, size, _: plan(tracks, dub, own, lines, rate, size, ample),
     )
     sync(segment, tmp_path / "two", babble(0.9, 2.6), [line(0.9, 2.6)], memory=1)
 
