@@ -201,6 +201,15 @@ class State:
             raise _fault(error, self.folder) from error
 
 
+def noted(folder: Path, name: str) -> Any:
+    """What is remembered of a video under a name, or None. Errors: DubdError where its records cannot be read."""
+    state = State(folder)
+    try:
+        return state.note(name)
+    finally:
+        state.close()
+
+
 class Shards:
     """doit's backend: `name` is the workspace, each task id leads to the state file of its video.
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dubd.errors import DubdError
-from dubd.graph.state import State
+from dubd.graph.state import State, noted
 from dubd.graph.video import content_key
 
 
@@ -41,12 +41,8 @@ def removed(folder: Path) -> bool:
     if any(folder.glob("dubbed.*.mp4")) or any(path.exists() for path in folder.glob("source.*")):
         return False
     try:
-        state = State(folder)
-        try:
-            drop = state.note("drop")
-        finally:
-            state.close()
-    except (DubdError, OSError):
+        drop = noted(folder, "drop")
+    except DubdError:
         return False
     return bool(drop) and os.path.isdir(os.path.dirname(drop)) and not os.path.lexists(drop)
 
@@ -59,11 +55,7 @@ def kept(folder: Path) -> bool:
     if not any(folder.glob("dubbed.*.mp4")):
         return False
     try:
-        state = State(folder)
-        try:
-            seen = state.note("source")
-        finally:
-            state.close()
+        seen = noted(folder, "source")
     except DubdError:
         return False
     for source in folder.glob("source.*"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dubd.errors import DubdError
 from dubd.folders import Folders
-from dubd.graph.state import State
+from dubd.graph.state import State, noted
 from dubd.graph.video import RULE, content_digest
 
 NOTE = "aliases"  # in the video's records: the other drops' paths
@@ -153,11 +153,7 @@ def holds(drop: Path, folder: Path, inbox: Path) -> bool:
 def of(folder: Path) -> list[str]:
     """The other drops that have a video's content, as the daemon noted them."""
     try:
-        state = State(folder)
-        try:
-            return list(state.note(NOTE) or ())
-        finally:
-            state.close()
+        return list(noted(folder, NOTE) or ())
     except DubdError:
         return []
 
@@ -165,11 +161,7 @@ def of(folder: Path) -> list[str]:
 def drop_of(folder: Path) -> Path | None:
     """The drop that a video was made of; None where its records cannot be read."""
     try:
-        state = State(folder)
-        try:
-            drop = state.note("drop")
-        finally:
-            state.close()
+        drop = noted(folder, "drop")
     except DubdError:
         return None
     return Path(drop) if drop else None
