@@ -39,7 +39,7 @@ def file(needed: Needed, path: str) -> Path:
 def lacking(needed: Needed) -> tuple[File, ...]:
     """The files that are not here whole: sizes are looked at, contents are not."""
     if isinstance(needed, Own):
-        return () if needed.path.exists() else (File(needed.path.name),)
+        return () if os.path.exists(needed.path) else (File(needed.path.name),)  # also what no path can be is not there
     folder = place(needed)
     return tuple(file for file in needed.files if not here(folder / file.path, file))
 

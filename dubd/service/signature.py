@@ -75,7 +75,7 @@ def stamp(path: Path, *, follow: bool = True) -> Known | None:
     """What a signature says of a file; None where it is not there now."""
     try:
         stat = os.stat(path, follow_symlinks=follow)
-    except OSError:
+    except (OSError, ValueError):  # also what no path can be is not there
         return None
     return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
