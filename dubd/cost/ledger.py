@@ -13,7 +13,7 @@ NOTE = "spent"
 
 
 def empty() -> dict[str, Any]:
-    """A ledger of no build. Seconds of work by stage, on the CPU and on GPUs; `whole` once the video was built."""
+    """A ledger of no build. Seconds of work by stage, on the CPU and on GPUs; `whole`: its last build was finished."""
     return {
         "builds": 0,
         "tasks": 0,
@@ -61,9 +61,11 @@ class Ledger:
 
     def _open(self) -> dict[str, Any]:
         if self._spent is None:
-            self._spent = empty() | (self._state.note(NOTE) or {})
+            known = self._state.note(NOTE)
+            self._spent = empty() | (known or {})
             self._spent["builds"] += 1
-            self._whole = self._whole or self._spent["whole"]
+            # Until it is done: where this build fails, the next one only goes on with it.
+            self._whole, self._spent["whole"] = self._spent["whole"] if known else self._whole, False
             self._runs = self._state.runs()
         return self._spent
 

@@ -130,6 +130,23 @@ def test_going_on_after_a_failure_is_no_saving(desk: Desk) -> None:
     assert spent(desk)["spared"] == {"tasks": 0, "cpu": 0.0, "gpu": 0.0}
 
 
+def test_what_an_edit_spared_is_counted_once_however_often_its_build_is_gone_on_with(desk: Desk) -> None:
+    desk.build()
+    (desk.folder / "segments" / "001" / "translation.json").write_text("{}")
+    task = f"{desk.claim().id}:001/speak"
+    desk.stand.fail[task] = DubdError("mumbles")
+    desk.build()
+    after = spent(desk)["spared"]
+    assert after["tasks"] > 0
+    desk.build()
+    desk.stand.fail.clear()
+    desk.build()
+    assert spent(desk)["spared"] == after
+    (desk.folder / "segments" / "000" / "translation.json").write_text("{}")
+    desk.build()
+    assert spent(desk)["spared"]["tasks"] > after["tasks"]
+
+
 def test_what_the_translation_memory_knew_is_counted_with_what_it_would_have_taken(desk: Desk) -> None:
     desk.build()
     state = State(desk.folder)
