@@ -48,7 +48,7 @@ class Event:
     why: str = ""
     error: DubdError | None = None
     beside: tuple[str, ...] = ()  # newer versions put beside a hand edit
-    device: str = "cpu"  # what a task that ran did run on, a GPU by its name
+    device: str = "cpu"  # what a task ran on, a GPU by its name, or as "gpu" where the task failed
     facts: Facts = field(default_factory=dict)  # what the stage of a task that ran found
 
 
@@ -309,7 +309,8 @@ class Build(Runner):  # type: ignore[misc]  # doit has no types
         self._handle_task_error(node, StageFailed(str(error)))
         with suppress(DubdError):  # the disk may be full or gone: the failure is told all the same
             state.ran(node.task.name, "failed", seconds, why, error, {})
-        self._tell(node.task, "failed", seconds=seconds, why=why, error=error)
+        device = "gpu" if node.task.meta["ticket"].vram else "cpu"  # a failure brings no facts that name the card
+        self._tell(node.task, "failed", seconds=seconds, why=why, error=error, device=device)
 
     def _moved(self, run: _Run) -> DubdError | None:
         moved = sorted(path for path, was in run.stamps.items() if content.stamp(path) != was)

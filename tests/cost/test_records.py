@@ -14,6 +14,10 @@ from dubd.cost.report import UNFINISHED, costs
 from dubd.errors import DubdError
 from dubd.graph.state import State
 from dubd.graph.video import videos
+from dubd.graph.video_build import VideoBuild
+from dubd.schedule.gpu import Device
+from dubd.schedule.simulated import simulate
+from tests.graph.plugin import installed
 from tests.graph.stand import Desk
 
 NONE = Prices()
@@ -76,6 +80,27 @@ def test_a_failed_task_is_spent_and_not_measured(desk: Desk) -> None:
     row = costs([desk.folder], NONE)["videos"][0]
     assert row["month"] == UNFINISHED
     assert row["tasks"] == len(desk.stand.ran)
+
+
+def test_what_failed_on_a_card_was_spent_on_a_card(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = tmp_path_factory.mktemp("cards")
+    simulate(cards, [Device("GPU-0", "Paper 1", 24 * 1024)])
+    monkeypatch.setenv("DUBD_SIMULATED_GPUS", str(cards))
+    with installed(tmp_path_factory.mktemp("plugin")):
+        rule = "languages: {source: en, target: es}\nstages: {speak: {engine: heavy}}\ndefault: true\n"
+        (desk.folders.rules / "lite.yaml").write_text(rule, encoding="utf-8")
+        with VideoBuild(desk.claim(), desk.events.append) as build:
+            while not build.done:
+                ticket = build.begin(build.ready()[0].task)
+                assert ticket
+                outcome = DubdError("mumbles") if ticket.vram else desk.stand.one(ticket)
+                build.finish(ticket.task, outcome, 3.0)
+    row = costs([desk.folder], NONE)["videos"][0]
+    assert row["gpu"] == {"speak": 6.0}  # of two segments
+    assert "speak" not in row["cpu"]
+    assert row["cpu"]["translate"] == 6.0
 
 
 def test_a_broken_video_costs_only_itself(desk: Desk) -> None:
