@@ -107,13 +107,17 @@ def _rule(name: str | None, folders: Folders) -> Rule:
 
 
 def _until(text: str, now: datetime) -> float:
-    """Seconds until the next time that the clock shows HH:MM. Errors: DubdError(Exit.USAGE)."""
+    """Seconds from `now` (local) until the clock shows HH:MM next, which may have been changed by then.
+
+    Errors: DubdError(Exit.USAGE).
+    """
     try:
         at = datetime.strptime(text, "%H:%M")
     except ValueError:
         raise DubdError(f"no time of day in {text!r}", remedy="write HH:MM, such as 07:00", exit=Exit.USAGE) from None
-    then = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return ((then if then > now else then + timedelta(days=1)) - now).total_seconds()
+    today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0, fold=0)
+    ahead = (today.timestamp(), today.replace(fold=1).timestamp(), (today + timedelta(days=1)).timestamp())
+    return next(then for then in ahead if then > now.timestamp()) - now.timestamp()
 
 
 def _show(data: Mapping[str, Any]) -> None:
@@ -134,7 +138,8 @@ def _show(data: Mapping[str, Any]) -> None:
     else:
         say(f"here ({here['cores']} cores, {names}): {_done(here, least)}")
     if asked and asked["gpus"] is None:
-        say(f"in {clock(asked['within'])}: not on any number of GPUs; {clock(asked['path'])} is the least", "red")
+        on = _given(asked["given"], gpu=data["vram"]["card"] is not None)
+        say(f"in {clock(asked['within'])}: not on {on}; {least}{clock(asked['least'])} is what it takes", "red")
     elif asked:
         window = f"in {clock(asked['within'])}: " if "within" in asked else ""
         say(f"{window}{asked['gpus']} GPUs, {asked['cores']} cores: {_done(asked, least)}", "bold")
@@ -145,6 +150,13 @@ def _show(data: Mapping[str, Any]) -> None:
     origin = f"measured, {disk['videos']} videos" if disk["videos"] else "assumed"
     say(f"disk: {disk['bytes'] / 1e9:.1f} GB beside the sources ({origin})")
     show_prices(data["prices"], data["cloud"])
+
+
+def _given(given: Mapping[str, int | None], *, gpu: bool) -> str:
+    """What a plan had to do with, such as: any number of GPUs and 8 cores."""
+    named = [("GPUs", given["gpus"])] if gpu else []
+    named += [("cores", given["cores"])] if given["cores"] or not gpu else []
+    return " and ".join(f"{number or 'any number of'} {name}" for name, number in named)
 
 
 def show_prices(prices: Mapping[str, float | None], cloud: Sequence[Mapping[str, Any]]) -> None:

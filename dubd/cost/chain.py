@@ -21,7 +21,7 @@ _LOAD_GPU, _LOAD_CPU = 10.0, 1.5  # s a worker, where no figure says it
 
 @dataclass(frozen=True)
 class Link:
-    """A stage of the rule. `seconds` of a device per second of video, all languages together; None: unknown."""
+    """A stage of the rule. `seconds` on a device per second of video, all languages together; None: unknown."""
 
     stage: str
     engine: str | None
@@ -38,6 +38,16 @@ class Link:
     batch: int
     parallel: int
 
+    @property
+    def share(self) -> float:
+        """Of a card that one of its workers takes: several may run on it at once."""
+        return 1 / self.parallel if self.gpu else 1.0
+
+    @property
+    def device_seconds(self) -> float | None:
+        """Seconds of a whole device per second of video."""
+        return None if self.seconds is None else self.seconds * self.share
+
     def paper(self, segment: float, video: float) -> Stage:
         """As a stage on paper, of segments and videos of so many seconds; what is unknown takes no time."""
         each = (self.seconds or 0.0) * (video if self.whole else segment)
@@ -46,7 +56,7 @@ class Link:
             self.after,
             each,
             load=self.load,
-            share=1 / self.parallel if self.gpu else 1.0,
+            share=self.share,
             vram=self.vram,
             batch=self.batch if self.gpu else 1,
             whole=self.whole,

@@ -80,7 +80,8 @@ def plan(
     mib = max(mib, needs + MARGIN)  # cards that are too small are told as such by `here`
     work = paper(links, rule, videos, mib)
     hours = {
-        gpu: sum((link.seconds or 0.0) * total for link in links if link.gpu is gpu) / 3600 for gpu in (True, False)
+        gpu: sum((link.device_seconds or 0.0) * total for link in links if link.gpu is gpu) / 3600
+        for gpu in (True, False)
     }
     cores = asked.cores or machine.cores
     lips = rule.stages.lipsync.on
@@ -103,14 +104,14 @@ def plan(
 
 
 def _row(link: Link, total: float) -> dict[str, Any]:
-    known = link.seconds is not None
+    seconds = link.device_seconds
     return {
         "stage": link.stage,
         "engine": link.engine,
         "on": "gpu" if link.gpu else "cpu",
         "device": link.device,
-        "seconds_per_hour": round((link.seconds or 0.0) * 3600, 3) if known else None,
-        "hours": round((link.seconds or 0.0) * total / 3600, 4) if known else None,
+        "seconds_per_hour": None if seconds is None else round(seconds * 3600, 3),
+        "hours": None if seconds is None else round(seconds * total / 3600, 4),
         "origin": link.origin,
         "tasks": link.count,
         "source": link.source or None,
@@ -133,21 +134,27 @@ def _here(work: Paper, machine: Machine, needs: int) -> dict[str, Any]:
 
 
 def _asked(work: Paper, asked: Asked, cores: int) -> dict[str, Any] | None:
-    """What `--gpus` or `--by` asked: done in, or how many devices; `gpus` None where no number of them is enough."""
+    """What `--gpus` or `--by` asked: done in, or how many devices of what was not given.
+
+    `gpus` None where no number of them is enough; `least` is then what all that there may be would take.
+    """
     if asked.within is None:
         return None if asked.gpus is None else _done(work, asked.gpus if work.needs_gpu else 0, cores)
-    within = asked.within
-    gpus: int | None = (asked.gpus or 1) if work.needs_gpu else 0
-    if work.needs_gpu and not asked.gpus:
-        gpus = _least(lambda number: work.takes(number, _MOST)[0] <= within)
-    found = None if gpus is None else _least(lambda number: work.takes(gpus, number)[0] <= within)
+    within, given = asked.within, {"gpus": asked.gpus, "cores": asked.cores}
+    gpus: int | None = asked.gpus if work.needs_gpu else 0
+    if gpus is None:
+        gpus = _least(lambda number: work.takes(number, asked.cores or _MOST)[0] <= within)
+    found = None if gpus is None else _least(lambda number: work.takes(gpus, number)[0] <= within, asked.cores)
     if gpus is None or found is None:
-        return {"gpus": None, "cores": None, "within": round(within), "path": round(work.takes(_MOST, _MOST)[0], 1)}
-    return _done(work, gpus, found) | {"within": round(within)}
+        least, _ = work.takes((asked.gpus or _MOST) if work.needs_gpu else 0, asked.cores or _MOST)
+        return {"gpus": None, "cores": None, "within": round(within), "given": given, "least": round(least, 1)}
+    return _done(work, gpus, found) | {"within": round(within), "given": given}
 
 
-def _least(enough: Callable[[int], bool]) -> int | None:
-    """The least number of devices that is enough; more of them are never slower."""
+def _least(enough: Callable[[int], bool], given: int | None = None) -> int | None:
+    """The least number of devices that is enough, or the one that is given; more of them are never slower."""
+    if given:
+        return given if enough(given) else None
     high = 1
     while not enough(high):
         high *= 2

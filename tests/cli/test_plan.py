@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -37,6 +39,30 @@ def test_seven_o_clock_is_tomorrow_s_once_it_has_passed() -> None:
         _until("7 am", datetime(2026, 11, 22))
 
 
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_night_in_which_the_clock_is_changed_is_an_hour_shorter_or_longer() -> None:
+    assert _until("07:00", datetime(2026, 3, 28, 22, 0)) == 8 * 3600
+    assert _until("07:00", datetime(2026, 10, 24, 22, 0)) == 10 * 3600
+    # Half past two comes twice: between the two, the next is the second.
+    assert _until("02:30", datetime(2026, 10, 25, 2, 45)) == 45 * 60
+    assert _until("02:30", datetime(2026, 10, 25, 2, 45, fold=1)) == (24 - 0.25) * 3600
+
+
+def test_a_plan_that_no_number_can_keep_names_what_was_given(desk: Desk) -> None:
+    desk.build()
+    said = run("plan", "--hours", "1e6", "--by", "07:00", "--cores", "2").output
+    assert "not on 2 cores; " in said
+
+
 @pytest.mark.usefixtures("desk")
 def test_a_plan_of_what_was_not_measured_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBD_RULES", str(RULES))
@@ -44,8 +70,8 @@ def test_a_plan_of_what_was_not_measured_says_so(monkeypatch: pytest.MonkeyPatch
     assert "500 hours of video in 3000 videos, rule english-spanish" in said
     assert "published" in said
     assert "unknown, and not counted: plan, voice, assemble" in said
-    assert "in all: at least 2355.0 GPU hours" in said  # 500 x (1/0.22 + 0.14 + 1/46 + 600/58.3/3600)
-    assert "energy of the GPUs: 1648.5 kWh" in said
+    assert "in all: at least 2320.0 GPU hours" in said  # 500 x (1/0.22 + 0.14/2 + 1/46 + 600/58.3/3600)
+    assert "energy of the GPUs: 1624.0 kWh" in said
     assert "HeyGen speed, with lips: 59,400.00 USD (as of 2026-11" in said
 
 

@@ -109,13 +109,13 @@ def test_what_no_number_of_gpus_can_do_is_told() -> None:
     rule = shipped("english-spanish")
     asked = plan(rule, Asked([36000.0], within=60), {}, Machine(8))["asked"]
     assert asked["gpus"] is None
-    assert asked["path"] > 60
+    assert asked["least"] > 60
 
 
 def test_energy_price_and_the_cloud_s_price_are_of_the_same_hours() -> None:
     rule = shipped("english-spanish")
     data = plan(rule, Asked([3600.0], prices=Prices(700, 0.3, 2.0)), {}, Machine(8))
-    gpu = sum(row["hours"] for row in data["stages"] if row["on"] == "gpu")
+    gpu = 1 / 0.22 + 0.14 / 2 + 1 / 46 + 600 / 58.3 / 3600
     assert data["gpu_hours"] == pytest.approx(gpu, abs=1e-3)
     assert data["prices"]["kwh"] == pytest.approx(gpu * 0.7, abs=1e-3)
     assert data["prices"]["energy_price"] == pytest.approx(gpu * 0.21, abs=1e-3)
@@ -124,6 +124,37 @@ def test_energy_price_and_the_cloud_s_price_are_of_the_same_hours() -> None:
     assert cloud == {"HeyGen speed": 118.8, "HeyGen precision": 241.2, "Rask": None}  # those that do the lips
     silent = plan(shipped("audio-only"), Asked([3600.0]), {}, Machine(8))["cloud"]
     assert {one["service"]: one["price"] for one in silent}["ElevenLabs Dubbing"] == 36.0
+
+
+def test_an_engine_that_shares_its_card_is_billed_for_its_share() -> None:
+    rule = shipped("audio-only")
+    data = plan(rule, Asked([600.0] * 3000, gpus=1, cores=4096, prices=Prices(gpu_hour=1.0)), {}, Machine(8))
+    speak = next(row for row in data["stages"] if row["stage"] == "speak")
+    assert speak["hours"] == pytest.approx(500 * 0.14 / 2)  # XTTS: two on one card
+    assert speak["seconds_per_hour"] == pytest.approx(252)
+    assert data["gpu_hours"] == pytest.approx(47.3, abs=0.1)
+    assert data["prices"]["gpu_price"] == data["gpu_hours"]
+    assert data["gpu_hours"] * 3600 == pytest.approx(data["asked"]["seconds"], rel=0.01)
+
+
+def test_by_then_with_so_many_cores_is_held_to_them() -> None:
+    rule = shipped("lite")
+    wanted = Asked([600.0] * 60, cores=2, within=3600)
+    data = plan(rule, wanted, known(rule, 0.1), Machine(64))
+    asked = data["asked"]
+    assert (asked["gpus"], asked["given"]) == (None, {"gpus": None, "cores": 2})
+    assert asked["least"] == pytest.approx(3600 * data["core_hours"] / 2, rel=0.01)
+    asked = plan(rule, replace(wanted, cores=32), known(rule, 0.1), Machine(64))["asked"]
+    assert asked["cores"] == 32
+    assert asked["seconds"] < 3600
+
+
+def test_by_then_with_so_many_gpus_is_held_to_them() -> None:
+    rule = shipped("english-spanish")
+    wanted = Asked([600.0] * 60, gpus=2, within=3600)
+    asked = plan(rule, wanted, {}, Machine(8))["asked"]
+    assert asked["gpus"] is None
+    assert asked["least"] == pytest.approx(10 * 3600 * (1 / 0.22 + 0.07) / 2, rel=0.02)
 
 
 def test_a_clip_is_all_that_is_planned_of_a_video() -> None:
