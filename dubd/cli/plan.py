@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BY = {
     "device": "device time",
     "CPU": "CPU time",
+    "head": "the head, which alone reads whole videos",
     "VRAM": "GPU memory",
     "path": "the way through one video",
     "worker": "one stage's workers",
@@ -38,6 +39,7 @@ def plan(
     ] = None,
     gpus: Annotated[int | None, typer.Option("--gpus", min=0, max=65536, help="Done in what time on so many?")] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU slots; those of this machine.")] = None,
+    machines: Annotated[int, typer.Option("--machines", min=1, help="In so many, with --storage value.")] = 1,
     watts: Annotated[float | None, typer.Option("--watts", min=0, help="Of one GPU under load.")] = None,
     price: Annotated[float | None, typer.Option("--price", min=0, help="Of a kWh.")] = None,
     gpu_hour: Annotated[float | None, typer.Option("--gpu-hour", min=0, help="Price of an hour of one GPU.")] = None,
@@ -60,7 +62,8 @@ def plan(
     folders = Folders.find()
     lengths = [_seconds(video, folders) for video in videos] if videos else _amount(hours or 0.0, EACH)
     found = _rule(rule, folders)
-    asked = Asked(lengths, gpus, cores, _until(by, datetime.now()) if by else None, Prices(watts, price, gpu_hour))
+    within = _until(by, datetime.now()) if by else None
+    asked = Asked(lengths, gpus, cores, within, machines, Prices(watts, price, gpu_hour))
     machine = Machine(len(os.sched_getaffinity(0)), [(device.name, device.total) for device in gpu().devices()])
     data = make(found, asked, rates(folders.workspace), machine, disk(folders.workspace))
     if json:
@@ -142,7 +145,10 @@ def _show(data: Mapping[str, Any]) -> None:
         say(f"in {clock(asked['within'])}: not on {on}; {least}{clock(asked['least'])} is what it takes", "red")
     elif asked:
         window = f"in {clock(asked['within'])}: " if "within" in asked else ""
-        say(f"{window}{asked['gpus']} GPUs, {asked['cores']} cores: {_done(asked, least)}", "bold")
+        lie = f" in {asked['machines']} machines" if asked["machines"] > 1 else ""
+        say(f"{window}{asked['gpus']} GPUs, {asked['cores']} cores{lie}: {_done(asked, least)}", "bold")
+        if not lie and (asked["cores"] > here["cores"] or asked["gpus"] > here["gpus"]):
+            say("planned as one machine, or with --storage shared; else say --machines N: the head alone reads videos")
     if data["vram"]["card"]:
         say(f"GPU memory: {data['vram']['needed'] / 1024:.1f} GiB for the largest engine, planned with "
             f"{data['vram']['card'] / 1024:.0f} GiB a card")  # fmt: skip

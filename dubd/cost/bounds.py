@@ -19,7 +19,8 @@ from dubd.schedule.ledger import MARGIN
 class Stage:
     """One stage of a chain: seconds on a device of its own, and what it follows within its segment.
 
-    `whole`: one task a video, which follows `after` of every segment. `vram` None: it runs on a CPU slot.
+    `whole`: one task a video, which follows `after` of every segment. `vram` None: it runs on a CPU slot, with `home`
+    on one of the head's, where the video lies.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     vram: Vram | None = None
     batch: int = 1
     whole: bool = False
+    home: bool = False
 
     @property
     def parallel(self) -> int:
@@ -47,12 +49,15 @@ class Stage:
         return self.seconds(self.batch) / self.batch
 
 
-def bounds(chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int) -> dict[str, float]:
+def bounds(
+    chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int, head: int | None = None
+) -> dict[str, float]:
     """Seconds below which no order of the work can come, by what sets the limit.
 
     `segments` a video, MiB a card, CPU slots. "VRAM": VRAM-seconds / VRAM. "device": device time / devices (slots,
-    where no stage needs a card). "path": the longest through one video. "CPU": CPU time / slots. "worker" and
-    "sharing" are the bounds under dubd's own terms (`_own`).
+    where no stage needs a card). "path": the longest through one video. "CPU": CPU time / slots. "head": CPU time
+    of `home` stages / `head`, which are the head's slots, None where there is but one machine. "worker" and "sharing"
+    are the bounds under dubd's own terms (`_own`).
     """
     count = {stage.name: len(segments) if stage.whole else sum(segments) for stage in chain}
     gpu = [stage for stage in chain if stage.vram]
@@ -60,14 +65,16 @@ def bounds(chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int]
     path: dict[str, float] = {}
     for stage in chain:
         path[stage.name] = stage.least + max((path[name] for name in stage.after), default=0.0)
+    home = {} if head is None else {"head": sum(count[s.name] * s.least for s in chain if s.home and not s.vram) / head}
     if not gpu:
-        return {"path": max(path.values()), "device": cpu}
+        return {"path": max(path.values()), "device": cpu, **home}
     least = {s.name: min(s.vram.at(n) * s.seconds(n) / n for n in range(1, s.batch + 1)) for s in gpu if s.vram}
     return {
         "path": max(path.values()),
         "VRAM": sum(count[name] * value for name, value in least.items()) / sum(total - MARGIN for total in cards),
         "device": sum(count[s.name] * s.least * s.share for s in gpu) / len(cards),
         "CPU": cpu,
+        **home,
         **_own(chain, gpu, {s.name: count[s.name] * s.least / len(cards) for s in gpu}, max(cards) - MARGIN),
     }
 
@@ -107,16 +114,20 @@ def _together(gpu: Sequence[Stage], room: int) -> Iterator[tuple[int, ...]]:
             yield counts
 
 
-def makespan(chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int) -> tuple[float, str]:
+def makespan(
+    chain: Sequence[Stage], segments: Sequence[int], cards: Sequence[int], slots: int, head: int | None = None
+) -> tuple[float, str]:
     """Seconds that the work takes about, and the bound that sets them.
 
     To the bound comes what a schedule loses at its ends, when a whole-video stage (plan, voice, assemble) has but one
     task left for all slots: the work goes on at one slot in place of `slots`, so 1 - 1 / slots of it is lost.
     benchmarks/plan.py holds this against the simulated scheduler.
     """
-    limits = bounds(chain, segments, cards, slots)
+    limits = bounds(chain, segments, cards, slots, head)
     by = max(limits, key=lambda limit: limits[limit])
     alone = sum(stage.least for stage in chain if stage.whole and not stage.vram)
-    on_slots = by == "CPU" or (by == "device" and "CPU" not in limits)
+    if by == "head" and head:
+        slots = head
+    on_slots = by in ("CPU", "head") or (by == "device" and "CPU" not in limits)
     lost = alone * (1 - 1 / slots) if on_slots else 0.0
     return limits[by] + lost, by

@@ -21,7 +21,10 @@ _LOAD_GPU, _LOAD_CPU = 10.0, 1.5  # s a worker, where no figure says it
 
 @dataclass(frozen=True)
 class Link:
-    """A stage of the rule. `seconds` on a device per second of video, all languages together; None: unknown."""
+    """A stage of the rule. `seconds` on a device per second of video, all languages together; None: unknown.
+
+    `home`: it reads a whole video, as `Ticket.home` has it.
+    """
 
     stage: str
     engine: str | None
@@ -37,6 +40,7 @@ class Link:
     vram: Vram | None
     batch: int
     parallel: int
+    home: bool
 
     @property
     def share(self) -> float:
@@ -60,6 +64,7 @@ class Link:
             vram=self.vram,
             batch=self.batch if self.gpu else 1,
             whole=self.whole,
+            home=self.home,
         )
 
 
@@ -121,6 +126,7 @@ def _link(
         vram=asks,
         batch=step.batch,
         parallel=step.parallel,
+        home=bool(step.lists) or "source" in step.inputs or "source" in step.reads,
     )
 
 

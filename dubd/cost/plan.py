@@ -32,12 +32,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be planned. `videos`: their seconds. `gpus`: so many; `within`: s until it must be done."""
+    """What is to be planned. `videos`: their seconds. `gpus`: so many; `within`: s until it must be done.
+
+    `machines`: these lie in so many of one size, which share no files; the first is the head.
+    """
 
     videos: Sequence[float]
     gpus: int | None = None
     cores: int | None = None
     within: float | None = None
+    machines: int = 1
     prices: Prices = field(default_factory=Prices)
 
 
@@ -49,9 +53,10 @@ class Paper:
     segments: Sequence[int]
     mib: int
 
-    def takes(self, gpus: int, cores: int) -> tuple[float, str]:
-        """Seconds on so many devices, and what sets them."""
-        return makespan(self.stages, self.segments, [self.mib] * gpus, cores)
+    def takes(self, gpus: int, cores: int, machines: int = 1) -> tuple[float, str]:
+        """Seconds on so many devices, in so many machines, and what sets them."""
+        head = None if machines == 1 else math.ceil(cores / machines)
+        return makespan(self.stages, self.segments, [self.mib] * gpus, cores, head)
 
     @property
     def needs_gpu(self) -> bool:
@@ -83,7 +88,7 @@ def plan(
         gpu: sum((link.device_seconds or 0.0) * total for link in links if link.gpu is gpu) / 3600
         for gpu in (True, False)
     }
-    cores = asked.cores or machine.cores
+    cores = asked.cores or machine.cores * asked.machines
     lips = rule.stages.lipsync.on
     per_second, count = disk or (DISK, 0)
     return {
@@ -96,7 +101,7 @@ def plan(
         "core_hours": round(hours[False], 4),
         "vram": {"needed": needs, "card": mib if work.needs_gpu else None},
         "here": _here(work, machine, needs),
-        "asked": _asked(work, asked, cores),
+        "asked": _asked(work, asked, cores, len(names)),
         "prices": asked.prices.of(hours[True]),
         "disk": {"bytes": round(per_second * total), "origin": "measured" if disk else "assumed", "videos": count},
         "cloud": elsewhere(total / 60, len(rule.languages.target), lips=lips),
@@ -119,9 +124,10 @@ def _row(link: Link, total: float) -> dict[str, Any]:
     }
 
 
-def _done(work: Paper, gpus: int, cores: int) -> dict[str, Any]:
-    seconds, by = work.takes(gpus, cores)
-    return {"gpus": gpus, "cores": cores, "seconds": round(seconds, 1), "by": by, "bottleneck": _bottleneck(work, by)}
+def _done(work: Paper, gpus: int, cores: int, machines: int = 1) -> dict[str, Any]:
+    seconds, by = work.takes(gpus, cores, machines)
+    found = {"gpus": gpus, "cores": cores, "machines": machines, "seconds": round(seconds, 1), "by": by}
+    return found | {"bottleneck": _bottleneck(work, by)}
 
 
 def _here(work: Paper, machine: Machine, needs: int) -> dict[str, Any]:
@@ -133,22 +139,29 @@ def _here(work: Paper, machine: Machine, needs: int) -> dict[str, Any]:
     return _done(work, len(fit) if work.needs_gpu else 0, machine.cores) | {"names": names}
 
 
-def _asked(work: Paper, asked: Asked, cores: int) -> dict[str, Any] | None:
-    """What `--gpus` or `--by` asked: done in, or how many devices of what was not given.
+def _asked(work: Paper, asked: Asked, cores: int, here: int) -> dict[str, Any] | None:
+    """What was asked: done in, or how many devices of what was not given; `here`: GPUs of this machine.
 
     `gpus` None where no number of them is enough; `least` is then what all that there may be would take.
     """
     if asked.within is None:
-        return None if asked.gpus is None else _done(work, asked.gpus if work.needs_gpu else 0, cores)
+        if asked.gpus is None and asked.cores is None and asked.machines == 1:
+            return None
+        gpus = (here or 1) if asked.gpus is None else asked.gpus
+        return _done(work, gpus if work.needs_gpu else 0, cores, asked.machines)
     within, given = asked.within, {"gpus": asked.gpus, "cores": asked.cores}
-    gpus: int | None = asked.gpus if work.needs_gpu else 0
-    if gpus is None:
-        gpus = _least(lambda number: work.takes(number, asked.cores or _MOST)[0] <= within)
-    found = None if gpus is None else _least(lambda number: work.takes(gpus, number)[0] <= within, asked.cores)
-    if gpus is None or found is None:
-        least, _ = work.takes((asked.gpus or _MOST) if work.needs_gpu else 0, asked.cores or _MOST)
+
+    def takes(gpus: int, cores: int) -> float:
+        return work.takes(gpus, cores, asked.machines)[0]
+
+    cards: int | None = asked.gpus if work.needs_gpu else 0
+    if cards is None:
+        cards = _least(lambda number: takes(number, asked.cores or _MOST) <= within)
+    found = None if cards is None else _least(lambda number: takes(cards, number) <= within, asked.cores)
+    if cards is None or found is None:
+        least = takes((asked.gpus or _MOST) if work.needs_gpu else 0, asked.cores or _MOST)
         return {"gpus": None, "cores": None, "within": round(within), "given": given, "least": round(least, 1)}
-    return _done(work, gpus, found) | {"within": round(within), "given": given}
+    return _done(work, cards, found, asked.machines) | {"within": round(within), "given": given}
 
 
 def _least(enough: Callable[[int], bool], given: int | None = None) -> int | None:
@@ -169,8 +182,9 @@ def _least(enough: Callable[[int], bool], given: int | None = None) -> int | Non
 
 def _bottleneck(work: Paper, by: str) -> str | None:
     """The stage that takes most of what sets the time: the cards, the slots, or one video's way through the chain."""
-    on_card = by not in ("path", "CPU") and work.needs_gpu
+    on_card = by not in ("path", "CPU", "head") and work.needs_gpu
     stages = [s for s in work.stages if by == "path" or (s.vram is not None) == on_card]
+    stages = [s for s in stages if s.home] if by == "head" else stages
     count = {True: len(work.segments), False: sum(work.segments)}
     load = {s.name: s.least * s.share * (1 if by == "path" else count[s.whole]) for s in stages}
     best = max(load, key=lambda name: load[name], default=None)

@@ -137,6 +137,18 @@ def test_an_engine_that_shares_its_card_is_billed_for_its_share() -> None:
     assert data["gpu_hours"] * 3600 == pytest.approx(data["asked"]["seconds"], rel=0.01)
 
 
+def test_the_head_alone_reads_whole_videos_where_several_machines_share_no_files() -> None:
+    rule = shipped("lite")
+    found = links(rule, {})
+    assert [name for name, link in found.items() if link.home] == ["plan", "extract", "voice", "assemble"]
+    wanted = Asked([600.0] * 240, machines=64)
+    many = plan(rule, wanted, {}, Machine(8))["asked"]
+    assert (many["cores"], many["by"], many["bottleneck"]) == (512, "head", "extract")
+    assert many["seconds"] == pytest.approx(40 * 3600 * 6.1 / 20 / 8, rel=0.01)
+    one = plan(rule, replace(wanted, machines=1, cores=512), {}, Machine(8))["asked"]
+    assert one["seconds"] < many["seconds"] / 5
+
+
 def test_by_then_with_so_many_cores_is_held_to_them() -> None:
     rule = shipped("lite")
     wanted = Asked([600.0] * 60, cores=2, within=3600)
