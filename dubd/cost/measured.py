@@ -71,6 +71,8 @@ def _of(folder: Path) -> Iterator[tuple[Kind, float, bool]]:
             if run["state"] == "ran" and key and seconds:
                 stage = "plan" if task.startswith("plan:") else name.rpartition("/")[2].partition("-")[0]
                 facts = run["facts"] or {}
+                if facts.get("remembered"):
+                    continue  # lines that the translation memory had took no engine
                 kind = (stage, signature(key), str(facts.get("device") or CPU))
                 yield kind, run["seconds"] / seconds, bool(facts.get("loaded"))
     finally:

@@ -65,6 +65,16 @@ def test_what_had_a_load_in_it_counts_only_where_there_is_nothing_else(desk: Des
     assert (found["faces"].seconds, found["faces"].count) == (0.5, 2)
 
 
+def test_lines_that_the_translation_memory_had_say_nothing_of_an_engine(desk: Desk) -> None:
+    desk.build()
+    put(desk, "translate", [4.0, 0.001], {})
+    state = State(desk.folder)
+    state.ran(f"{desk.folder.name}:001/translate", "ran", 0.001, "", None, {"remembered": 2, "utterances": 2})
+    state.close()
+    found = {stage: median for (stage, _, _), median in rates(desk.folders.workspace).items()}
+    assert (found["translate"].seconds, found["translate"].count) == (0.4, 1)
+
+
 def test_another_voice_is_another_kind_of_work(desk: Desk) -> None:
     desk.build()
     before = {who for stage, who, _ in rates(desk.folders.workspace) if stage == "speak"}
