@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -50,14 +49,13 @@ class Agent:
     """One for a node and a dubd process. Methods are called from many threads; all they take and answer is pickled."""
 
     def __init__(self, slots: int) -> None:
-        self.born = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._folder = folder()
         self._own = tempfile.mkdtemp(prefix="agent-", dir=_swept(self._folder))
         self._lock = _locked(Path(self._own))
         free = shutil.disk_usage(self._own).free
         self._hold = Hold(Path(self._own, "held"), min(_HELD, free // 10))
         self._local = LocalExecutor(self._folder / ".log", slots)
-        self._numbers = itertools.count(secrets.randbelow(1 << 40))  # none of an earlier life comes again
+        self._numbers = itertools.count()
         self._guard = threading.Lock()
         self._places: dict[int, tuple[Slot, float]] = {}  # reserved on a card and not begun, and since when
         self._heard: dict[str, dict[int, float]] = {}
@@ -73,11 +71,11 @@ class Agent:
             return Path(path).read_text(encoding="ascii") == token
         return False
 
-    def pulse(self) -> tuple[str, Mapping[str, Mapping[int, float]]]:
-        """Which life of this agent it is, and how far its batches have come."""
+    def pulse(self) -> tuple[int, Mapping[str, Mapping[int, float]]]:
+        """The process that this is, and how far its batches have come."""
         self._let_go(_OLD)
         with self._guard:
-            return self.born, {run: dict(heard) for run, heard in self._heard.items()}
+            return os.getpid(), {run: dict(heard) for run, heard in self._heard.items()}
 
     def look(self) -> Look:
         """The cards: may take as long as a driver does."""
@@ -112,8 +110,13 @@ class Agent:
             if place is not None:
                 self.give_back(place)
             return Delivery(unfit=why)
-        for digest, data in parcel.loads.items():
-            self._hold.put(digest, data)
+        try:
+            for digest, data in parcel.loads.items():
+                self._hold.put(digest, data)
+        except OSError:
+            if place is not None:
+                self.give_back(place)
+            raise
         if lacks := self._hold.lacks(set(parcel.contents.values())):
             return Delivery(lacks=lacks)  # the place is kept for the second try
         slot: Slot | None = Slot()
@@ -121,18 +124,21 @@ class Agent:
             with self._guard:
                 slot, _ = self._places.pop(place, (None, 0.0))
         if slot is None:
-            return self._answer([Again("its node was started anew")] * len(parcel.tickets), (), began)
-        with tempfile.TemporaryDirectory(dir=self._own) as scratch:
+            why = f"its place on a card was given back, as no batch came for it in {_OLD:g} s"
+            return self._answer([Again(why)] * len(parcel.tickets), (), began)
+        with slot, tempfile.TemporaryDirectory(dir=self._own) as scratch:
             tickets, names = self._placed(parcel, Path(scratch))
             if tickets is None:
-                slot.close()
                 return Delivery(lacks=set(parcel.contents.values()))
-            heard = self._heard.setdefault(run, {})
+            heard = dict[int, float]()
+            with self._guard:
+                self._heard[run] = heard
             try:
-                with slot:
-                    answers = self._local.run(slot, tickets, heard.__setitem__)
+                answers = self._local.run(slot, tickets, heard.__setitem__)
             finally:
-                self._heard.pop(run, None)
+                slot.close()  # others may have the card while the outputs are read
+                with self._guard:
+                    del self._heard[run]
             made = [{} if parcel.shared else self._made(*pair) for pair in zip(tickets, answers, strict=True)]
             return self._answer([_named(answer, names) for answer in answers], made, began)
 

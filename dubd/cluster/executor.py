@@ -18,12 +18,13 @@ from ray.exceptions import RayError
 
 from dubd.cluster import connection
 from dubd.cluster.freight import Cargo, to_send
+from dubd.cluster.losses import Losses
 from dubd.cluster.member import Lost, Member
 from dubd.cluster.placement import Place, choose
 from dubd.cluster.roster import Roster
 from dubd.errors import DubdError, Exit
 from dubd.schedule import gpu
-from dubd.schedule.admission import PATIENCE, Capacity, Card, Start
+from dubd.schedule.admission import Capacity, Card, Start
 from dubd.schedule.estimates import Cards, apart
 from dubd.schedule.executor import Executor, LocalExecutor, Slot
 from dubd.schedule.gpu import Device
@@ -35,7 +36,6 @@ log = logging.getLogger("dubd.cluster")
 
 _JOIN = 60.0  # s that nodes which are there at the start have to join before the first task is placed
 _ASKED = 32  # nodes at a time, for their cards
-_LOSSES = 3  # times that a task may be lost with its node before it is taken to be the cause
 
 
 class Berth(Slot):
@@ -76,7 +76,7 @@ class RayExecutor(Executor):
         self._busy = 0  # slots of this machine
         self._at_home = 0  # of those, by tickets that cannot run elsewhere
         self._videos: Counter[str] = Counter()  # batches on them
-        self._losses: Counter[str] = Counter()
+        self._losses = Losses()
         self._seen: Cards = ()  # names and largest leases of all cards, as of the last look
         self._berths: set[Berth] = set()
         self._roster = Roster(logs, self._cargo.shared)
@@ -155,15 +155,16 @@ class RayExecutor(Executor):
         assert isinstance(slot, Berth)
         slot.begun = True
         if slot.member is None:
-            return self._local.run(slot.local or Slot(), tickets, heard)
+            answers = self._local.run(slot.local or Slot(), tickets, heard)
+            self._losses.answered(tickets, answers)
+            return answers
         try:
             delivery = slot.member.run(slot.place, tickets, heard, self._cargo)
         except (RayError, Lost):
-            return [self._lost(ticket, slot.member.name) for ticket in tickets]
+            return [self._losses.lost(ticket, slot.member.name) for ticket in tickets]
         if delivery.peaks:
             self._local.estimates.peaks.take(delivery.peaks)
-        for ticket in tickets:
-            self._losses.pop(ticket.task, None)
+        self._losses.answered(tickets, delivery.answers)
         return list(delivery.answers)
 
     def close(self) -> None:
@@ -233,7 +234,7 @@ class RayExecutor(Executor):
             return
         pieces = self._cargo.pieces(ticket)
         for member in self._roster.members:
-            if member.busy < member.slots and kind not in member.unfit():
+            if member.busy < member.slots and kind not in member.fitness.barred():
                 load = to_send(pieces, member.held)
                 free, slots, same = member.slots - member.busy, member.slots, member.videos[video]
                 yield Place(member.name, free, slots, kind in member.resident, load, member.bandwidth, same), member
@@ -250,33 +251,21 @@ class RayExecutor(Executor):
                     self._at_home += berth.at_home
         return berth
 
-    def _lost(self, ticket: Ticket, name: str) -> Outcome | Again:
-        self._losses[ticket.task] += 1
-        if self._losses[ticket.task] < _LOSSES:
-            return Again(f"lost with {name}")
-        del self._losses[ticket.task]
-        return DubdError(
-            f"{ticket.engine or ticket.stage} was lost with its node {_LOSSES} times, last with {name}",
-            file=ticket.task,
-            stage=ticket.stage,
-            remedy="see Ray's logs of those nodes; `dubd run VIDEO` tries it again",
-        )
-
     def _known(self, kind: Kind | None) -> Cards:
         """Cards and largest leases, of machines that can run a kind (None: of all), those just lost included."""
-        members = [*self._roster.members, *self._roster.gone(PATIENCE)]
-        able = [member for member in members if kind is None or kind not in member.unfit()]
+        members = [*self._roster.members, *self._roster.gone]
+        able = [member for member in members if kind is None or kind not in member.fitness.lacking()]
         return (*self._local.known, *(card for member in able for card in member.look.known))
 
     def _devices(self) -> Sequence[Device]:
-        members = [*self._roster.members, *self._roster.gone(PATIENCE)]
+        members = [*self._roster.members, *self._roster.gone]
         return [device for member in members for device in member.look.devices]
 
     def _whys(self, ticket: Ticket) -> str:
         """Which nodes could have, but for something."""
         whys = [f"{name} is refused: {why}" for name, why in self._roster.refused.items()]
         for member in self._roster.members:
-            if why := member.unfit().get(ticket.kind):
+            if why := member.fitness.lacking().get(ticket.kind):
                 whys.append(f"{member.name} {why}")
         return f" ({'; '.join(whys)})" if whys else ""
 

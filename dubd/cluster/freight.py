@@ -73,25 +73,24 @@ class Known:
     """Digests that a node holds, as far as the head knows; the longest known go first."""
 
     _digests: dict[str, None] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._digests
 
     def add(self, digests: Iterable[str]) -> None:
         """It has these now."""
-        for digest in digests:
-            self._digests[digest] = None
-        while len(self._digests) > _MOST:
-            del self._digests[next(iter(self._digests))]
+        with self._guard:
+            for digest in digests:
+                self._digests[digest] = None
+            while len(self._digests) > _MOST:
+                del self._digests[next(iter(self._digests))]
 
     def drop(self, digests: Iterable[str]) -> None:
         """It has these no longer."""
-        for digest in digests:
-            self._digests.pop(digest, None)
-
-    def clear(self) -> None:
-        """It was started anew."""
-        self._digests.clear()
+        with self._guard:
+            for digest in digests:
+                self._digests.pop(digest, None)
 
 
 class Cargo:
@@ -150,7 +149,12 @@ class Cargo:
         return digests
 
     def _is_shared(self, path: str) -> bool:
-        return self.shared is not None and Path(path).absolute().is_relative_to(self.shared)
+        """Whether nodes see it by its path: it is in there, and no link on the way leads out."""
+        return (
+            self.shared is not None
+            and Path(path).absolute().is_relative_to(self.shared)
+            and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.shared))
+        )
 
     def _learn(self, stat: os.stat_result, digest: str) -> None:
         with self._guard:

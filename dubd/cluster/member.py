@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dubd.cluster.agent import Agent, Look
+from dubd.cluster.fitness import Fitness
 from dubd.cluster.freight import Cargo, Delivery, Known
 from dubd.cluster.placement import BANDWIDTH
 from dubd.cluster.versions import Versions
@@ -34,7 +35,6 @@ _START = 120.0  # s that a node has to start an agent and to tell what it comput
 _ASK = 10.0  # s that a node has for an answer that takes no work
 _END = 3.0  # s that an agent has to end its workers and to remove its files
 _FRESH = 1.0  # s for which the cards are taken to be as they were, unless something was begun or ended there
-_UNFIT = 300.0  # s after which a node that could not do a kind of ticket is asked again
 _ENOUGH = 1 << 20  # bytes from which on a transfer tells the bandwidth
 _MORE_THREADS = 16  # of an agent, for batches on its cards
 
@@ -53,13 +53,12 @@ class Member:
         self.id: str = node["NodeID"]
         self.name, self.address = name, str(node["NodeManagerAddress"])
         self.slots = max(1, int(node["Resources"].get("CPU", 1)))
-        groups = {"work": self.slots + _MORE_THREADS, "control": 4}
+        groups = {"work": self.slots + _MORE_THREADS, "control": 4, "pulse": 1}  # a driver that hangs is no lost node
         self._actor: Any = (
             ray.remote(concurrency_groups=groups)(Agent)
             .options(
                 num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=2,
+                max_restarts=0,  # a new one could run other sources: the node joins anew, and is compared
                 scheduling_strategy=NodeAffinitySchedulingStrategy(self.id, soft=False),
                 # The agent gates the cards itself, all of them: Ray must not hide any.
                 runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}},
@@ -74,38 +73,26 @@ class Member:
         self.look = Look((), (), (), None)
         self.answered = time.monotonic()
         self.lost = threading.Event()
-        self._born = ""
+        self.fitness = Fitness()
+        self.pid = 0  # of the agent
         self._looked = float("-inf")
-        self._unfit: dict[Kind, tuple[str, float]] = {}
         self._heard: dict[str, Heard] = {}
-        self._guard = threading.Lock()
-
-    @property
-    def pid(self) -> int:
-        """Of the agent, as it last said."""
-        return int(self._born.partition("-")[0])
 
     # Joining.
 
     def versions(self) -> Versions:
-        """What it computes with. Errors: RayError where no agent can be started there."""
-        answer: Versions = ray.get(self._call("versions"), timeout=_START)
+        """What it computes with. Errors: RayError where no agent can be started there; Lost where it is too slow."""
+        answer: Versions = self._wait(self._call("versions"), _START)
         return answer
 
     def sees(self, path: Path, token: str) -> bool:
-        """Whether it has that file by the same path."""
-        return bool(ray.get(self._call("sees", str(path), token), timeout=_ASK))
+        """Whether it has that file by the same path. Errors: RayError, Lost."""
+        return bool(self._ask(self._call("sees", str(path), token)))
 
-    def pulse(self) -> None:
-        """Hear that it lives and how far its batches are. Errors: RayError."""
-        call = self._actor.pulse.options(concurrency_group="control", max_task_retries=0).remote()
-        born, heard = ray.get(call, timeout=_ASK)
-        if self._born not in ("", born):
-            log.warning("the agent of %s was started anew", self.name)
-            self.held.clear()
-            self.resident.clear()
-            self._looked = float("-inf")
-        self._born = born
+    def pulse(self, seconds: float = _ASK) -> None:
+        """Hear that it lives and how far its batches are. Errors: RayError; Lost after so many seconds."""
+        call = self._actor.pulse.options(concurrency_group="pulse").remote()
+        self.pid, heard = self._wait(call, seconds)
         self.answered = time.monotonic()
         for run, fractions in heard.items():
             if hear := self._heard.get(run):
@@ -120,15 +107,8 @@ class Member:
             began = time.monotonic()
             self.look = self._ask(self._call("look"))
             self._looked = began
-        barred = frozenset(self.unfit())
+        barred = frozenset(self.fitness.barred())
         return tuple(replace(card, uuid=f"{self.id}/{card.uuid}", barred=barred) for card in self.look.cards)
-
-    def unfit(self) -> dict[Kind, str]:
-        """Kinds that it was found unable to do, and why."""
-        with self._guard:
-            now = time.monotonic()
-            self._unfit = {kind: found for kind, found in self._unfit.items() if now - found[1] < _UNFIT}
-            return {kind: why for kind, (why, _) in self._unfit.items()}
 
     def want(self, ticket: Ticket) -> None:
         """See `Executor`; no answer is waited for."""
@@ -157,18 +137,20 @@ class Member:
         self._heard[run] = heard
         try:
             delivery = self._send(run, place, tickets, cargo, self.held)
-            if delivery.lacks:  # it was started anew, or let some go: everything, then
+            if delivery.lacks:  # it let some go: everything, then
                 self.held.drop(delivery.lacks)
                 delivery = self._send(run, place, tickets, cargo, ())
+            fault = "has no room for their inputs" if delivery.lacks else ""
         except RayTaskError as error:  # a fault of that machine, such as a full disk
             log.error("%s on %s: %s", ticket.task, self.name, error)
-            delivery = Delivery(unfit=f"fails: {error.cause}")
+            delivery, fault = Delivery(), f"fails: {error.cause}"
         finally:
             del self._heard[run]
             self._looked = float("-inf")
-        if why := delivery.unfit or ("has no room for their inputs" if delivery.lacks else ""):
-            with self._guard:
-                self._unfit[ticket.kind] = why, time.monotonic()
+        if delivery.lacks and place is not None:
+            self.give_back(place)
+        if why := delivery.unfit or fault:
+            self.fitness.bar(ticket.kind, why, passing=not delivery.unfit)
             log.warning("%s is given no tasks of %s: it %s", self.name, ticket.stage, why)
             return replace(delivery, answers=[Again(f"{self.name} {why}")] * len(tickets))
         self.resident = set(delivery.resident)
@@ -217,6 +199,9 @@ class Member:
             except FutureTimeout:
                 if end and time.monotonic() > end:
                     break
+            except RayActorError:  # whatever is sent there from now on would be lost as well
+                self.lost.set()
+                raise
         raise Lost(self.name)
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
-from dubd.cluster.member import Member
-from dubd.cluster.standing import STANDING
+from dubd.cluster.member import Lost, Member
+from dubd.cluster.standing import STANDING, teller
 from dubd.cluster.versions import Versions, differences, versions
+from dubd.schedule.admission import PATIENCE
 
 log = logging.getLogger("dubd.cluster")
 
@@ -37,13 +38,14 @@ class Roster:
     """
 
     def __init__(self, logs: Path, shared: Path | None) -> None:
-        self._standing, self._shared = logs / STANDING, shared
+        self._logs, self._standing, self._shared = logs, logs / STANDING, shared
         self._ours: Versions = versions()
         self._here: str = ray.get_runtime_context().get_node_id()
         self._members: dict[str, Member] = {}
         self._refused: dict[str, tuple[str, str, float]] = {}  # name, why, and when (s)
         self._gone: list[tuple[Member, float]] = []  # and when (s)
         self._joining: set[str] = set()
+        self._starting: set[Member] = set()  # of those, the ones that have an agent
         self._guard = threading.Lock()
         self._closed = threading.Event()
         self._first = threading.Event()
@@ -57,7 +59,7 @@ class Roster:
     def members(self) -> Sequence[Member]:
         """The nodes that take work now."""
         with self._guard:
-            return list(self._members.values())
+            return [member for member in self._members.values() if not member.lost.is_set()]
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -65,11 +67,15 @@ class Roster:
         with self._guard:
             return {name: why for name, why, _ in self._refused.values()}
 
-    def gone(self, seconds: float) -> Sequence[Member]:
-        """Those that were lost in the last so many seconds: they may come back."""
+    @property
+    def gone(self) -> Sequence[Member]:
+        """Those that were lost not long ago: they may come back."""
         with self._guard:
-            self._gone = [(member, at) for member, at in self._gone if time.monotonic() - at < seconds]
-            return [member for member, _ in self._gone]
+            here = self._members
+            return [
+                *(member for member in here.values() if member.lost.is_set()),
+                *(member for member, _ in self._gone if member.id not in here),
+            ]
 
     @property
     def settled(self) -> bool:
@@ -87,11 +93,17 @@ class Roster:
         """End all agents."""
         self._closed.set()
         self._thread.join(_EVERY + _SILENT)
-        self._pool.shutdown(cancel_futures=True)
+        with self._guard:
+            starting = list(self._starting)
+        for member in starting:  # its thread waits for it no longer
+            with suppress(RayError):
+                member.forsake()
         with ThreadPoolExecutor(max_workers=32) as ending:
             list(ending.map(_end, self.members))
+        self._pool.shutdown(cancel_futures=True)
         with suppress(OSError):
-            self._standing.unlink(missing_ok=True)
+            if teller(self._logs) == os.getpid():
+                self._standing.unlink(missing_ok=True)
             if self._shared:
                 self._token_path.unlink(missing_ok=True)
 
@@ -110,13 +122,18 @@ class Roster:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         names = _names(list(nodes.values()))
         nodes.pop(self._here, None)
-        for member in self.members:
+        with self._guard:
+            members = list(self._members.values())
+        for member in members:
             if member.id not in nodes:
                 self._lose(member, "the node is gone")
+            elif member.lost.is_set():
+                self._lose(member, "its agent has ended")
         now = time.monotonic()
         with self._guard:
             for ident in [ident for ident in self._refused if ident not in nodes]:
                 del self._refused[ident]
+            self._gone = [(member, at) for member, at in self._gone if now - at < PATIENCE]
             refused = {ident for ident, (_, _, at) in self._refused.items() if now - at < _AGAIN}
             fresh = nodes.keys() - self._members.keys() - self._joining - refused
             self._joining |= fresh
@@ -127,14 +144,18 @@ class Roster:
         self._tell()
 
     def _join(self, node: Mapping[str, Any], name: str) -> None:
-        member = None
+        member = why = None
         try:
             member = Member(node, name)
+            with self._guard:
+                self._starting.add(member)
+            if self._closed.is_set():  # `close` has not seen it
+                raise Lost(name)
             why = self._objection(member)
             if why is None:
                 member.cards()
                 member.pulse()
-        except GetTimeoutError:
+        except Lost:
             why = "it has not answered in time"
         except RayTaskError as error:
             why = f"its dubd does not answer as the one here: {error.cause}"
@@ -146,18 +167,21 @@ class Roster:
         with self._guard:
             self._joining.discard(node["NodeID"])
             known = self._refused.pop(node["NodeID"], None)
-            if why is None and member and not self._closed.is_set():
+            joins = why is None and member and not self._closed.is_set()
+            if joins and member:
                 self._members[member.id] = member
             elif why is not None:
                 self._refused[node["NodeID"]] = name, why, time.monotonic()
-        if why is None and member:
+            if member:
+                self._starting.discard(member)
+        if joins and member:
             cards = ", ".join(device.name for device in member.look.devices) or "no GPU"
             log.info("%s (%s) joins with %d slots and %s", name, member.address, member.slots, cards)
         else:
             if member:
                 with suppress(RayError):
                     member.close()
-            if known is None or known[1] != why:
+            if not self._closed.is_set() and (known is None or known[1] != why):
                 log.warning("the node %s is refused: %s", name, why)
         self._tell()
 
@@ -173,9 +197,11 @@ class Roster:
         if self._closed.is_set():
             return
         try:
-            member.pulse()
-        except (RayError, TimeoutError):
-            if time.monotonic() - member.answered > _SILENT:
+            member.pulse(max(_EVERY, member.answered + _SILENT - time.monotonic()))
+        except (RayError, Lost):
+            if member.lost.is_set():
+                self._lose(member, "its agent has ended")
+            elif time.monotonic() - member.answered >= _SILENT:
                 self._lose(member, f"no answer for {_SILENT:g} s")
 
     def _lose(self, member: Member, why: str) -> None:
@@ -190,11 +216,17 @@ class Roster:
     @property
     def _token_path(self) -> Path:
         assert self._shared
-        return self._shared / ".cluster-token"
+        return self._shared / f".cluster-token-{os.getpid()}"
 
     def _mark(self) -> str:
         token = secrets.token_hex(16)
         if self._shared:
+            for old in self._shared.glob(".cluster-token-*"):
+                with suppress(PermissionError, ValueError):
+                    try:
+                        os.kill(int(old.name.rpartition("-")[2]), 0)
+                    except ProcessLookupError:  # it was killed
+                        old.unlink(missing_ok=True)
             self._token_path.write_text(token, encoding="ascii")
         return token
 
@@ -207,9 +239,11 @@ class Roster:
                 {"name": m.name, "state": "lost", "why": None} for m, _ in self._gone if m.id not in self._members
             ]
         told = {"pid": os.getpid(), "nodes": nodes}
-        if told == self._written:
+        if self._closed.is_set() or told == self._written:
             return
-        part = self._standing.with_suffix(".tmp")
+        if teller(self._logs) not in (None, os.getpid()):  # another process uses the cluster, and tells of it
+            return
+        part = self._standing.with_suffix(f".{os.getpid()}.tmp")
         try:
             part.write_text(json.dumps(told, indent=1), encoding="utf-8")
             part.replace(self._standing)
@@ -226,7 +260,7 @@ def _member(member: Member) -> dict[str, Any]:
         "slots": member.slots,
         "busy": member.busy,
         "gpus": [device.name for device in member.look.devices],
-        "unfit": sorted(set(member.unfit().values())),
+        "unfit": sorted(set(member.fitness.barred().values())),
     }
 
 

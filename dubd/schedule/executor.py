@@ -239,12 +239,14 @@ class LocalExecutor(Executor):
             self._coming[uuid] = _Coming(ended, free, time.monotonic() + _RETURN)
         if worker := self._pool.warm(Seated(ticket.kind, start.mib), uuid):
             return Slot(self._pool, worker)
+        device = next((device for device in self._devices if device.uuid == uuid), None)
+        if device is None:  # chosen by an earlier look, or by that of an earlier agent
+            return None
+        items = self._estimates.items(ticket, start.mib, self._known)
         lease = ledger.take(uuid, start.mib, f"{ticket.stage} with {ticket.engine}")
         if lease is None:
             return None
         self._coming.pop(uuid, None)
-        device = next(device for device in self._devices if device.uuid == uuid)
-        items = self._estimates.items(ticket, start.mib, self._known)
         seat = Seat(lease, device, ledger.gpu, items, ticket.vram.context if ticket.vram else 0)
         return Slot(self._pool, self._pool.place(ticket, seat))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,10 +168,40 @@ def test_an_agent_that_was_killed_is_started_anew_and_its_task_again(grid: Grid,
         assert begun(scheduler, box, 2)
         (member,) = executor.roster.members
         os.kill(member.pid, signal.SIGKILL)
-        time.sleep(0.5)
+        assert begun(scheduler, box, 3)
+        (after,) = executor.roster.members
+        assert after is not member  # it has joined anew, and was compared again
         hang.unlink()
         scheduler.run()
     assert [box.said("t0"), box.said("t1")] == ["T0", "T1"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_task_on_a_card_that_takes_three_agents_with_it_fails(grid: Grid, box: Machine) -> None:
+    grid.join(1, 400)
+    hang = box.folder / "hang"
+    hang.touch()
+    with cluster(box, grid) as executor:
+        source, scheduler = Tickets([box.ticket("t", hang=str(hang))]), Scheduler(executor)
+        scheduler.add(source)
+        for count in (1, 2, 3):
+            assert begun(scheduler, box, count)
+            (member,) = executor.roster.members
+            os.kill(member.pid, signal.SIGKILL)
+        scheduler.run()
+    assert "was lost with its node 3 times, last with" in str(source.ended["t"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_that_falls_silent_is_given_up_when_its_time_is_over(grid: Grid, box: Machine) -> None:
+    grid.join(1)
+    with cluster(box, grid) as executor:
+        (member,) = executor.roster.members
+        os.kill(member.pid, signal.SIGSTOP)
+        try:
+            assert wait_until(lambda: member not in executor.roster.members, 4)
+        finally:
+            os.kill(member.pid, signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("quick")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from dubd.cluster import freight
 from dubd.cluster.freight import Cargo, Delivery, Known, to_send
 from dubd.cluster.hold import Hold
 from dubd.schedule.ticket import Ticket
@@ -62,6 +67,37 @@ class TestSharedStorage:
         assert Cargo().at_home(whole)
         assert Cargo(shared=tmp_path / "workspace").at_home(whole)
         assert not Cargo(shared=tmp_path).at_home(whole)
+
+    def test_a_link_to_another_disk_is_sent_and_keeps_its_task_at_home(self, tmp_path: Path) -> None:
+        workspace = tmp_path / "workspace"
+        workspace.mkdir()
+        (tmp_path / "source.mp4").write_text("video")
+        (workspace / "source.mp4").symlink_to(tmp_path / "source.mp4")
+        cargo = Cargo(shared=workspace)
+        assert cargo.pack([ticket(workspace, "source.mp4")], Known()).size == 5
+        assert cargo.at_home(
+            Ticket("v:extract", "extract", None, {"source": str(workspace / "source.mp4")}, {}, {}, {})
+        )
+
+    def test_a_workspace_may_itself_be_a_link(self, tmp_path: Path) -> None:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "workspace").symlink_to(tmp_path / "disk")
+        (tmp_path / "disk" / "audio.wav").write_text("sound")
+        assert Cargo(shared=tmp_path / "workspace").pieces(ticket(tmp_path / "workspace", "audio.wav")) == []
+
+
+class TestWhatANodeIsKnownToHold:
+    def test_may_be_told_by_many_threads_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(freight, "_MOST", 20)
+        held, before = Known(), sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(8) as threads:
+                told = [threads.submit(held.add, [f"{n}-{m}" for m in range(n % 7, n % 7 + 30)]) for n in range(2000)]
+            for each in told:
+                each.result()
+        finally:
+            sys.setswitchinterval(before)
 
 
 class TestAHold:

@@ -15,8 +15,10 @@ import pytest
 
 from dubd.errors import DubdError
 from dubd.schedule import workers
+from dubd.schedule.admission import Start
 from dubd.schedule.lease import Lease
 from dubd.schedule.ledger import Ledger
+from dubd.schedule.waitlist import Waiting
 from dubd.schedule.wanted import Wanted
 from tests.schedule.cards import Make, run, wait_until
 
@@ -139,3 +141,14 @@ def test_an_idle_worker_that_does_not_die_holds_nobody_up(machine: Make, monkeyp
         threading.Timer(1.0, dead.set).start()
         source = run(executor, [box.ticket("b", model=80), replace(box.ticket("cpu"), vram=None)])
     assert list(source.ended) == ["cpu", "b"]
+
+
+def test_a_card_that_was_never_looked_at_costs_no_lease(machine: Make) -> None:
+    box = machine(100)
+    with box.executor() as executor:
+        assert executor.reserve(Start((Waiting(0, 0, box.ticket("t"), 0.0),), "GPU-0", 60)) is None
+        assert box.ledger().view("GPU-0").held == ()
+        assert executor.cards()
+        slot = executor.reserve(Start((Waiting(0, 0, box.ticket("t"), 0.0),), "GPU-0", 60))
+        assert slot
+        slot.close()

@@ -1,0 +1,64 @@
+"""An agent without its cluster: what it has of a card it gives back, whatever goes wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dubd.cluster.agent import Agent
+from dubd.cluster.freight import Cargo, Known
+from dubd.schedule.admission import Start
+from dubd.schedule.ticket import Ticket
+from dubd.schedule.waitlist import Waiting
+from tests.schedule.cards import Machine
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path, 400)
+    for name, value in machine.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return machine
+
+
+def place(agent: Agent, ticket: Ticket) -> int:
+    (card,) = agent.look().cards
+    number = agent.reserve(Start((Waiting(0, 0, ticket, 0.0),), card.uuid, 100))
+    assert number is not None
+    return number
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["is sent", "is there"])
+def test_a_disk_that_fails_while_an_input_is_put_in_place_costs_no_lease(box: Machine, sent: bool) -> None:
+    ticket, agent = box.ticket("t"), Agent(1)
+    try:
+        cargo, held = Cargo(), Known()
+        if sent:
+            parcel = cargo.pack([ticket], held)
+            assert agent.run("run-0", place(agent, ticket), parcel).answers
+            held.add(parcel.contents.values())
+            agent._local._pool.close_idle(0.0)
+        number = place(agent, ticket)
+        assert len(box.ledger().view("GPU-0").held) == 1
+        (own,) = (box.folder / "cache" / "dubd" / "node").glob("agent-*")
+        shutil.rmtree(own)
+        with pytest.raises(OSError, match="agent-"):
+            agent.run("run-1", number, cargo.pack([ticket], held))
+        assert box.ledger().view("GPU-0").held == ()
+    finally:
+        agent.close()
+
+
+def test_a_place_that_nobody_came_for_runs_nothing(box: Machine) -> None:
+    ticket, agent = box.ticket("t"), Agent(1)
+    try:
+        number = place(agent, ticket)
+        agent.give_back(number)
+        (answer,) = agent.run("run-0", number, Cargo().pack([ticket], Known())).answers
+        assert "its place on a card was given back" in str(answer)
+        assert box.ledger().view("GPU-0").held == ()
+    finally:
+        agent.close()
