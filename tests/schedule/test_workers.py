@@ -57,8 +57,12 @@ def plan(source: Path, out: Path, python: str | None = None) -> Ticket:
 
 
 def children() -> set[int]:
-    """Process ids of the workers: children of this process, or of the nursery that it started."""
-    found = {pid for child in offspring(os.getpid()) for pid in (offspring(child) if is_nursery(child) else {child})}
+    """Process ids of the workers: children of this process, or of the nursery that it started.
+
+    Other tests of this process may have children of their own, such as the session's cluster.
+    """
+    own = offspring(os.getpid())
+    found = {pid for pid in own if runs(pid, "worker")} | {pid for it in own if is_nursery(it) for pid in offspring(it)}
     return {pid for pid in found if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"}
 
 
@@ -69,7 +73,11 @@ def offspring(parent: int) -> set[int]:
 
 
 def is_nursery(pid: int) -> bool:
-    return b"dubd.schedule.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return runs(pid, "nursery")
+
+
+def runs(pid: int, module: str) -> bool:
+    return f"dubd.schedule.{module}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def kill(pid: int) -> None:
