@@ -41,32 +41,54 @@ HOME = ("extract", "voice", "assemble")
 WHOLE = {stage.name for stage in LITE if stage.whole}
 SEGMENT = [replace(s, after=tuple(name for name in s.after if name not in WHOLE)) for s in LITE if not s.whole]
 EACH = 20  # s of a segment, as the chains have it
+VIDEO = 30  # segments of a video: ten minutes
 
 
 class Chain(Tickets):
-    """Tickets that become ready as those before them end."""
+    """Tickets that become ready as those before them end. What is ready is told anew where it changed, as builds do."""
 
     def __init__(self, work: Sequence[Task], tickets: Sequence[Ticket]) -> None:
         super().__init__(tickets)
         self._of = {ticket.task: task for ticket, task in zip(tickets, work, strict=True)}
-        self._name = {id(task): ticket.task for ticket, task in zip(tickets, work, strict=True)}
+        self._ticket = {id(task): ticket for ticket, task in zip(tickets, work, strict=True)}
+        self._free = {name: self.all[name] for name, task in self._of.items() if not task.before}
+        self._told: Sequence[Ticket] = ()
 
     def ready(self) -> Sequence[Ticket]:
-        return [ticket for ticket in self.left.values() if not self._of[ticket.task].before]
+        self._told = self._told or list(self._free.values())
+        return self._told
+
+    def begin(self, task: str) -> Ticket | None:
+        del self._free[task]
+        self._told = ()
+        return super().begin(task)
 
     def finish(self, task: str, outcome: object, seconds: float) -> None:
         super().finish(task, outcome, seconds)  # type: ignore[arg-type]
         for after in self._of[task].then:
             after.before -= 1
+            if not after.before:
+                ticket = self._ticket[id(after)]
+                self._free[ticket.task], self._told = ticket, ()
+
+    def again(self, task: str) -> None:
+        super().again(task)
+        self._free[task], self._told = self.all[task], ()
 
 
-def chain(box: Box, segments: int, compress: float, blobs: Sequence[Path]) -> Chain:
+def chains(box: Box, segments: int, compress: float, blobs: Sequence[Path]) -> list[Chain]:
+    """So many segments in videos of at most VIDEO."""
+    counts = [min(VIDEO, segments - at) for at in range(0, segments, VIDEO)]
+    return [chain(box, count, compress, blobs, f"video-{number}") for number, count in enumerate(counts)]
+
+
+def chain(box: Box, segments: int, compress: float, blobs: Sequence[Path], video: str = "warm") -> Chain:
     """The lite chain of one video in sleeping tickets; one kind of worker a stage, as in reality."""
     work = tasks(SEGMENT, [segments])
     made = []
     for number, task in enumerate(work):
         seconds = task.stage.seconds(1) / compress
-        ticket = box.ticket(f"video:{number}-{task.stage.name}", seconds=seconds)
+        ticket = box.ticket(f"{video}:{number}-{task.stage.name}", seconds=seconds)
         blob = blobs[int(task.ticket.task.rpartition(":")[2]) % len(blobs)]  # a segment's picture
         made.append(replace(ticket, vram=None, inputs={**ticket.inputs, "video": str(blob)}))
     return Chain(work, made)
@@ -108,15 +130,14 @@ def real(segments: int, compress: float, megabytes: int) -> None:
                 blob.write_bytes(os.urandom(megabytes << 20))
             box = Box(root)
             with cluster(site, nodes) as address, RayExecutor(root / "work" / ".log", 2, address) as executor:
-                run(
-                    executor, chain(box, 4, 1000.0, blobs[:1])
-                )  # every kind of worker is warm, as after a minute of work
-                source = chain(box, segments, compress, blobs)
+                run(executor, [chain(box, 4, 1000.0, blobs[:1])])  # every kind of worker is warm, as after a minute
+                sources = chains(box, segments, compress, blobs)
                 began, spent = time.monotonic(), time.process_time()
-                run(executor, source)
+                run(executor, sources)
                 seconds, cpu = time.monotonic() - began, time.process_time() - spent
             taken.append(seconds)
-            where = [out.get("node", "") for out in source.ended.values() if isinstance(out, dict)]
+            ended = [out for source in sources for out in source.ended.values()]
+            where = [out.get("node", "") for out in ended if isinstance(out, dict)]
             ideal = sum(task.stage.seconds(1) for task in tasks(SEGMENT, [segments])) / compress / (2 * (nodes + 1))
             print(
                 f"{nodes + 1} machine(s): {len(where)} tasks, {sum(map(bool, where))} on the node, {seconds:.1f} s "
@@ -127,12 +148,13 @@ def real(segments: int, compress: float, megabytes: int) -> None:
             sys.path.remove(str(site))
 
 
-def run(executor: object, source: Chain) -> None:
+def run(executor: object, sources: Sequence[Chain]) -> None:
     """Until every ticket has ended."""
     scheduler = Scheduler(executor)  # type: ignore[arg-type]
-    scheduler.add(source)
+    for source in sources:
+        scheduler.add(source)
     scheduler.run()
-    failed = [out for out in source.ended.values() if not isinstance(out, dict)]
+    failed = [out for source in sources for out in source.ended.values() if not isinstance(out, dict)]
     if failed:
         raise SystemExit(f"failed: {failed[0]}")
 

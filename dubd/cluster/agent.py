@@ -77,14 +77,12 @@ class Agent:
         with self._guard:
             return os.getpid(), {run: dict(heard) for run, heard in self._heard.items()}
 
-    def look(self) -> Look:
-        """The cards: may take as long as a driver does."""
+    def look(self, wanted: Sequence[Ticket] = ()) -> Look:
+        """The cards: may take as long as a driver does. `wanted`: what found no room on any, see `Executor.want`."""
         cards = self._local.cards()
+        for ticket in wanted:
+            self._local.want(ticket)
         return Look(cards, self._local.known, tuple(self._local.devices), self._news())
-
-    def want(self, ticket: Ticket) -> None:
-        """See `Executor`."""
-        self._local.want(ticket)
 
     def reserve(self, start: Start) -> int | None:
         """A place on a card, by a number that `run` takes; None where that is not to be had after all."""
@@ -224,17 +222,20 @@ def unfit(parcel: Parcel) -> str | None:
         return None
     if ticket.python is None:
         try:
-            lack = registry.find(ticket.stage, ticket.engine).missing()
+            engine = registry.find(ticket.stage, ticket.engine)
+            lack, revision = engine.missing(), engine.revision()
         except DubdError as error:
-            lack = error.reason
+            lack, revision = error.reason, ""
         if lack:
             return f"cannot run {ticket.engine}: {lack}"
+        if revision != ticket.revision:  # it came, or was changed, after the node had joined
+            return f"has {ticket.engine} {revision}, the head has {ticket.revision}"
     for model in ticket.models:
         if store.lacking(model):
             return f"lacks the model {store.name(model)}"
-    for own, identity in parcel.owns:
-        if store.identity(own) != identity:
-            return f"has another model at {own.path}"
+    for model, content in parcel.models:
+        if store.content(model) != content:
+            return f"has other bytes than the head in the model {store.name(model)}"
     return None
 
 

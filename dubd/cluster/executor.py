@@ -10,8 +10,9 @@ import itertools
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ray.exceptions import RayError
@@ -77,6 +78,7 @@ class RayExecutor(Executor):
         self._at_home = 0  # of those, by tickets that cannot run elsewhere
         self._videos: Counter[str] = Counter()  # batches on them
         self._losses = Losses()
+        self._wanted: dict[Kind, Ticket] = {}  # one of each line that found no room, since the last look
         self._seen: Cards = ()  # names and largest leases of all cards, as of the last look
         self._berths: set[Berth] = set()
         self._roster = Roster(logs, self._cargo.shared)
@@ -99,8 +101,10 @@ class RayExecutor(Executor):
 
     def cards(self) -> tuple[Card, ...]:
         """The cards of all machines. Those of one that does not answer are left out."""
+        with self._guard:
+            wanted, self._wanted = self._wanted, {}
         with ThreadPoolExecutor(max_workers=_ASKED) as asking:
-            there = asking.map(self._cards_of, self._roster.members)
+            there = asking.map(partial(self._cards_of, wanted), self._roster.members)
             found = (*self._local.cards(), *itertools.chain.from_iterable(there))
         self._seen = self._known(None)
         return found
@@ -127,11 +131,10 @@ class RayExecutor(Executor):
         return DubdError(reason, file=ticket.task, stage=ticket.stage, remedy=remedy, exit=Exit.RULE)
 
     def want(self, ticket: Ticket) -> None:
-        """Ask the other dubd processes of every machine for room."""
+        """Ask the other dubd processes of every machine for room; those of nodes with the next look at their cards."""
         self._local.want(ticket)
-        for member in self._roster.members:
-            if member.look.devices:
-                member.want(ticket)
+        with self._guard:
+            self._wanted[ticket.line] = ticket
 
     def reserve(self, start: Start) -> Slot | None:
         """A slot on the best machine, or the place on a card that admission chose."""
@@ -203,9 +206,9 @@ class RayExecutor(Executor):
 
     # Within.
 
-    def _cards_of(self, member: Member) -> tuple[Card, ...]:
+    def _cards_of(self, wanted: Mapping[Kind, Ticket], member: Member) -> tuple[Card, ...]:
         try:
-            found = member.cards()
+            found = member.cards(wanted)
         except (RayError, Lost) as error:
             log.info("no word of the cards of %s: %s", member.name, error)
             return ()

@@ -31,6 +31,8 @@ class Fitness:
         return self._within(passing=False)
 
     def _within(self, *, passing: bool) -> dict[Kind, str]:
+        if not self._found:  # asked of every node for every batch
+            return {}
         with self._guard:
             now = time.monotonic()
             self._found = {kind: found for kind, found in self._found.items() if now - found[2] < _AGAIN}

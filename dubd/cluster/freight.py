@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dubd.models import store
-from dubd.models.model import Own
+from dubd.models.model import Needed, Own
 from dubd.schedule.ticket import Again, Kind, Ticket
 from dubd.stages.job import Outcome
 
@@ -23,14 +23,14 @@ _MOST = 50_000  # files whose digests are remembered, at the head and for each n
 class Parcel:
     """A batch. `contents`: by the path that it has at the head, the digest of each input that goes by value.
 
-    `loads`: the bytes of those that the node has not got yet. `owns`: identities of the user's own models. `shared`:
-    the other inputs are read, and outputs are written, by the head's own paths.
+    `loads`: the bytes of those that the node has not got yet. `models`: what its engine loads, and the sha256 of that
+    at the head. `shared`: the other inputs are read, and outputs are written, by the head's own paths.
     """
 
     tickets: tuple[Ticket, ...]
     contents: Mapping[str, str]
     loads: Mapping[str, bytes]
-    owns: tuple[tuple[Own, str], ...] = ()
+    models: tuple[tuple[Needed, str], ...] = ()
     shared: bool = False
 
     @property
@@ -135,7 +135,7 @@ class Cargo:
                     loads[digest] = data
             contents[path] = digest
         sent = tuple(_absolute(ticket, contents) if self.shared else ticket for ticket in tickets)
-        return Parcel(sent, contents, loads, owns(tickets), self.shared is not None)
+        return Parcel(sent, contents, loads, models(tickets[0]), self.shared is not None)
 
     def unpack(self, tickets: Sequence[Ticket], delivery: Delivery) -> list[str]:
         """Write what was made to each ticket's (private) outputs; the build syncs and renames. Returns the digests."""
@@ -168,10 +168,10 @@ def to_send(pieces: Iterable[tuple[str | None, int]], held: Known) -> int:
     return sum(size for digest, size in pieces if digest is None or digest not in held)
 
 
-def owns(tickets: Sequence[Ticket]) -> tuple[tuple[Own, str], ...]:
-    """The user's own models that the batch's engine loads, with what they hold here."""
-    found = (model for model in tickets[0].models if isinstance(model, Own))
-    return tuple((model, store.identity(model)) for model in found)
+def models(ticket: Ticket) -> tuple[tuple[Needed, str], ...]:
+    """The models that a ticket's engine loads, with their sha256; not those that were published and are not here."""
+    here = (model for model in ticket.models if isinstance(model, Own) or not store.lacking(model))
+    return tuple((model, store.content(model)) for model in here)
 
 
 def _absolute(ticket: Ticket, contents: Mapping[str, str]) -> Ticket:

@@ -76,6 +76,7 @@ class Member:
         self.fitness = Fitness()
         self.pid = 0  # of the agent
         self._looked = float("-inf")
+        self._wishes: dict[Kind, Ticket] = {}  # not told there yet
         self._heard: dict[str, Heard] = {}
 
     # Joining.
@@ -101,18 +102,19 @@ class Member:
 
     # What an executor asks.
 
-    def cards(self) -> tuple[Card, ...]:
-        """Its cards, under names that hold for the whole cluster. Errors: RayError, Lost."""
+    def cards(self, wanted: Mapping[Kind, Ticket] | None = None) -> tuple[Card, ...]:
+        """Its cards, under names that hold for the whole cluster. Errors: RayError, Lost.
+
+        `wanted`: one ticket of each line that found no room; the other dubd processes of that machine are asked for it.
+        """
+        self._wishes |= wanted or {}
         if time.monotonic() - self._looked > _FRESH:
-            began = time.monotonic()
-            self.look = self._ask(self._call("look"))
+            began, wishes = time.monotonic(), tuple(self._wishes.values()) if self.look.devices else ()
+            self._wishes = {}
+            self.look = self._ask(self._call("look", wishes))
             self._looked = began
         barred = frozenset(self.fitness.barred())
         return tuple(replace(card, uuid=f"{self.id}/{card.uuid}", barred=barred) for card in self.look.cards)
-
-    def want(self, ticket: Ticket) -> None:
-        """See `Executor`; no answer is waited for."""
-        self._call("want", ticket)
 
     def reserve(self, start: Start) -> int | None:
         """See `Agent`. Errors: RayError, Lost."""

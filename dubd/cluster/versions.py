@@ -9,13 +9,17 @@ from importlib import metadata
 from pathlib import Path
 
 import dubd
-from dubd.engines import registry
+from dubd.engines import landmarks, registry
 from dubd.errors import DubdError
 from dubd.models import store
 from dubd.models.digests import digest
 
 # What computes an artifact's bytes beside the engines, whose revisions are in every task's key.
-_LIBRARIES = ("numpy", "scipy", "soundfile", "opencv-python-headless", "dlib-bin", "pysubs2")
+_LIBRARIES = (
+    *("numpy", "scipy", "soundfile", "opencv-python-headless", "dlib-bin", "pysubs2"),
+    *("torch", "torchaudio", "ctranslate2", "sentencepiece"),
+)
+_LANDMARKS = "68 landmarks of dlib"  # what its model is called here: each distribution has a place of its own for it
 
 Versions = Mapping[str, Mapping[str, str]]
 """By what it is (code, library, engine, model) and by name: a sum or a version. Plain, so that any dubd can read it."""
@@ -58,7 +62,7 @@ def _libraries() -> dict[str, str]:
     found = {}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            found[name] = metadata.version(name).partition("+")[0]  # +cpu and +cu128 are one release
         except metadata.PackageNotFoundError:
             continue
     try:
@@ -89,3 +93,5 @@ def _models() -> Iterator[tuple[str, str]]:
         inside = path.relative_to(root)
         if path.is_file() and not any(part.startswith(".") for part in inside.parts):
             yield str(inside), digest(path, root / ".digests")
+    if found := landmarks.model():
+        yield _LANDMARKS, digest(found, root / ".digests")

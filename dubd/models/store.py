@@ -115,21 +115,28 @@ def identity(needed: Needed) -> str:
             return f"{needed.name}@{needed.revision}"
         sums = "".join(f"{file.path}:{file.sha256}\n" for file in needed.files)
         return f"{needed.name}@{hashlib.sha256(sums.encode()).hexdigest()[:16]}"
-    if not needed.path.exists():
+    return content(needed)
+
+
+def content(needed: Needed) -> str:
+    """The sha256 over its files as they are here, by name; "absent" where one is not. Errors: OSError."""
+    if lacking(needed):
         return "absent"
-    made = hashlib.sha256()
+    made, folder = hashlib.sha256(), place(needed)
     for path in paths(needed):
         stat = path.stat()
-        inside = path.relative_to(needed.path)
+        inside = path.relative_to(folder)
         made.update(f"{inside}:{_digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)}\n".encode())
     return made.hexdigest()
 
 
-def paths(own: Own) -> list[Path]:
-    """The files of a model of the user's own; its path alone where there is nothing."""
-    if own.path.is_dir():
-        return sorted(path for path in own.path.rglob("*") if path.is_file())
-    return [own.path]
+def paths(needed: Needed) -> list[Path]:
+    """The files of a model; of the user's own all that lie in its folder, its path alone where there is nothing."""
+    if isinstance(needed, Model):
+        return sorted(place(needed) / file.path for file in needed.files)
+    if needed.path.is_dir():
+        return sorted(path for path in needed.path.rglob("*") if path.is_file())
+    return [needed.path]
 
 
 @lru_cache(1024)

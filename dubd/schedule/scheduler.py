@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from dubd.errors import DubdError
 from dubd.schedule.admission import Capacity, Start, Waiting, Waitlist, admit
+from dubd.schedule.crew import Crew
 from dubd.schedule.executor import Executor, Slot
 from dubd.schedule.placing import LOOK, Placing
 from dubd.schedule.room import Room
@@ -72,7 +72,7 @@ class Scheduler:
         self._on_slots = 0  # of those that run, the batches that hold a CPU slot
         self._news: queue.SimpleQueue[_Progress | _Ended | None] = queue.SimpleQueue()  # safe in a signal handler
         self._stopping = False
-        self._placing = Placing(executor, self.wake)
+        self._crew, self._placing = Crew(), Placing(executor, self.wake)
         self._stirred = False  # something has changed since the cards were last looked at
 
     @property
@@ -236,7 +236,7 @@ class Scheduler:
             return
         self._running += 1
         self._on_slots += start.card is None
-        threading.Thread(target=self._work, args=(start, slot, *zip(*able, strict=True)), daemon=True).start()
+        self._crew.do(partial(self._work, start, slot, *zip(*able, strict=True)))
 
     def _waits(self, waiting: Waiting) -> bool:
         """Whether it was not given up while its place on a card was reserved."""

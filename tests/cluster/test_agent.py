@@ -62,3 +62,12 @@ def test_a_place_that_nobody_came_for_runs_nothing(box: Machine) -> None:
         assert box.ledger().view("GPU-0").held == ()
     finally:
         agent.close()
+
+
+def test_what_found_no_room_is_told_to_the_other_processes_of_the_machine(box: Machine) -> None:
+    agent = Agent(1)
+    try:
+        agent.look((box.ticket("t"),))
+        assert list((box.folder / "runtime" / "vram" / "GPU-0").glob("*.wanted"))
+    finally:
+        agent.close()
