@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BANDWIDTH = 110e6  # bytes/s that a machine is taken to get before any was measured: what a gigabit link carries
 _EQUAL = 0.25  # s of transfer that make no difference: a batch takes seconds
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A machine as the choice sees it.
 
     `free` and `slots`: CPU slots that it has left, and has. `resident`: a worker of the kind is idle there.
