@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dubd.graph.video import Video
 from tests.cluster.conftest import Grid
 from tests.scenarios.conftest import Home, lines_of, make_home, tasks
 from tests.schedule.cards import wait_until
+from tests.schedule.test_workers import is_nursery, offspring
 
 CHECKOUT = Path(__file__).parents[2]
 LITE = CHECKOUT / "rules" / "lite.yaml"
@@ -118,6 +120,34 @@ class TestTheSample:
         assert finished, first
         assert not finished & second
         assert artifacts(far) == local
+
+    def test_is_so_too_where_a_node_joins_late_and_the_worker_there_is_killed(
+        self, grid: Grid, far: Home, talking_head: Path, local: dict[str, str]
+    ) -> None:
+        head = far.start("run", talking_head, *CLIP, *RAY, "--json")
+        standing = far.root / "workspace" / ".log" / STANDING
+        assert wait_until(standing.exists, 60)
+        late = grid.join(2)
+        assert wait_until(lambda: busy(standing) > 0 and workers(late.home), 60)
+        for worker in workers(late.home):
+            os.kill(worker, signal.SIGKILL)
+        said = head.communicate(timeout=120)[0]
+        assert head.returncode == 0, said
+        ran = [line["task"] for line in map(json.loads, said.splitlines()) if line["state"] == "ran"]
+        assert len(ran) == len(set(ran))
+        assert artifacts(far) == local
+
+
+def workers(home: Path) -> list[int]:
+    """Process ids of the workers of the node with these folders: they are forked from its nursery."""
+    return [pid for nursery in nurseries(home) for pid in offspring(nursery)]
+
+
+def nurseries(home: Path) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if is_nursery(int(process.name)) and str(home).encode() in (process / "environ").read_bytes():
+                yield int(process.name)
 
 
 def busy(standing: Path) -> int:
