@@ -70,6 +70,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def many(number: int, of: str) -> str:
+    """A count with its noun: 1 task, 3 tasks."""
+    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"
+
+
 def name_in(task: str) -> str:
     """A task's name without its video: `plan:<video>` -> plan, `<video>:000/speak` -> 000/speak."""
     group, _, name = task.partition(":")

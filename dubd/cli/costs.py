@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dubd.cli.console import clock, console, say, show_json
-from dubd.cli.plan import show_prices
+from dubd.cli.console import clock, console, many, say, show_json
+from dubd.cli.prices import show_prices
 
 if TYPE_CHECKING:
     from dubd.cost.prices import Prices
 
 
-def show(folders: Iterable[Path], prices: Prices, *, one: bool, json: bool) -> None:
-    """Print the costs of these videos: `one` without the sums by month."""
+def show(folders: Iterable[Path], prices: Prices, *, one: Path | None, json: bool) -> None:
+    """Print the costs of these videos, or of `one` of them, without the sums by month."""
     from dubd.cost.report import costs
 
-    data = costs(folders, prices)
+    data = costs(folders, prices, one)
     if json:
         show_json(data)
         return
@@ -31,12 +31,14 @@ def show(folders: Iterable[Path], prices: Prices, *, one: bool, json: bool) -> N
             say(f"{on.upper()} time: " + ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in by_stage))
     spared = total["spared"]
     say(
-        f"spared by rebuilding only what is stale: {spared['tasks']} tasks, {clock(spared['gpu'])} of GPU, "
+        f"spared by rebuilding only what is stale: {many(spared['tasks'], 'task')}, {clock(spared['gpu'])} of GPU, "
         f"{clock(spared['cpu'])} of CPU"
     )
+    about = total["remembered_seconds"]
     say(
-        f"spared by the translation memory: {total['remembered']} utterances, "
-        f"about {clock(total['remembered_seconds'])} of translation"
+        f"spared by the translation memory: {many(total['remembered'], 'utterance')}, "
+        f"{'-' if about is None else f'about {clock(about)}'} of translation"
+        + (" (unknown: nothing was translated here without it)" if about is None else "")
     )
     show_prices(total["prices"], total["cloud"])
     for video in data["unread"]:

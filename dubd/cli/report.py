@@ -9,6 +9,7 @@ import typer
 
 from dubd.cli.chosen import chosen, complete
 from dubd.cli.console import clock, console, name_in, say, show_json
+from dubd.cli.prices import GpuHour, Price, Watts, prices
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
@@ -27,12 +28,15 @@ def report(
         str | None,
         typer.Argument(metavar="[VIDEO]", help="An id, the start of one, or the file.", autocompletion=complete),
     ] = None,
-    cost: Annotated[bool, typer.Option("--cost", help="What was spent and spared; without VIDEO by month.")] = False,
-    watts: Annotated[float | None, typer.Option("--watts", min=0, help="With --cost: of one GPU under load.")] = None,
-    price: Annotated[float | None, typer.Option("--price", min=0, help="With --cost: of a kWh.")] = None,
-    gpu_hour: Annotated[
-        float | None, typer.Option("--gpu-hour", min=0, help="With --cost: of an hour of a GPU.")
-    ] = None,
+    cost: Annotated[
+        bool,
+        typer.Option(
+            "--cost", help="What was spent and spared; without VIDEO by month. What GPUs take and cost goes with it."
+        ),
+    ] = False,
+    watts: Watts = None,
+    price: Price = None,
+    gpu_hour: GpuHour = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show what came of a video: timing line by line, figures with their targets, seconds per stage, engines.
@@ -42,12 +46,13 @@ def report(
     folders = Folders.find()
     if cost:
         from dubd.cli.costs import show
-        from dubd.cost.prices import Prices
         from dubd.graph.video import videos
 
-        of = [chosen(video, folders)] if video else videos(folders.workspace)
-        show(of, Prices(watts, price, gpu_hour), one=video is not None, json=json)
+        one = chosen(video, folders) if video else None
+        show(videos(folders.workspace), prices(watts, price, gpu_hour), one=one, json=json)
         return
+    if any(rate is not None for rate in (watts, price, gpu_hour)):
+        raise DubdError("--watts, --price and --gpu-hour go with --cost", exit=Exit.USAGE)
     if video is None:
         raise DubdError(
             "no video is named", remedy="name one, or say --cost for what all of them took", exit=Exit.USAGE

@@ -1,19 +1,22 @@
-"""What the builds of a video took and what they spared: one note in its state, of sums alone, so it never grows."""
+"""What the builds of a video took and what they spared: one note in its state, of a few sums for each month."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from dubd.errors import DubdError
 from dubd.graph.build import Event
+from dubd.graph.report import stage_of
 from dubd.graph.state import State
 
 NOTE = "spent"
 
 
 def empty() -> dict[str, Any]:
-    """A ledger of no build. Seconds of work by stage, on the CPU and on GPUs; `whole`: its last build was finished."""
+    """The sums of a month without work: seconds by stage, on the CPU and on GPUs."""
     return {
         "builds": 0,
         "tasks": 0,
@@ -22,8 +25,33 @@ def empty() -> dict[str, Any]:
         "spared": {"tasks": 0, "cpu": 0.0, "gpu": 0.0},
         "remembered": 0,  # utterances that the translation memory had
         "fresh": {"utterances": 0, "seconds": 0.0},  # of translate tasks that it had nothing of
-        "whole": False,
     }
+
+
+def kept(state: State) -> dict[str, Any] | None:
+    """What is kept of a video, None where nothing is: sums by month (`YYYY-MM`, local time, of each task's end).
+
+    `finished`: the month in which it was whole first, or None. `whole`: its last build was finished. Sums from before
+    they were kept by month stand in that of the last run.
+    """
+    spent: dict[str, Any] | None = state.note(NOTE)
+    if spent is None or "months" in spent:
+        return spent
+    runs = state.runs()
+    last = max((run["at"] for run in runs.values()), default=time.time())
+    sums = {name: spent[name] for name in empty() if name in spent}
+    return {"whole": spent.get("whole", False), "finished": finished(runs), "months": {month(last): empty() | sums}}
+
+
+def finished(runs: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The month in which a dub was assembled last, by the last runs of a video's tasks; None where none was."""
+    ends = [run["at"] for task, run in runs.items() if stage_of(task) == "assemble" and run["state"] == "ran"]
+    return month(max(ends)) if ends else None
+
+
+def month(at: float) -> str:
+    """Of a unix time."""
+    return time.strftime("%Y-%m", time.localtime(at))
 
 
 class Ledger:
@@ -36,6 +64,7 @@ class Ledger:
     def __init__(self, state: State, *, whole: bool) -> None:
         """`whole`: the video was built before, as its state tells it."""
         self._state = state
+        self._known = kept(state)  # now: once a task has begun, the last run says nothing of what was before
         self._spent: dict[str, Any] | None = None
         self._whole = whole
         self._skipped: list[str] = []
@@ -50,42 +79,48 @@ class Ledger:
                     self._write(self._spent)
             elif event.state in ("ran", "failed"):
                 spent = self._open()
-                self._count(spent, event)
+                _count(_now(spent), event)
                 self._write(spent)
 
     def done(self) -> None:
         """Everything is built: what a later build skips is spared."""
         if self._spent is not None:
+            first = self._spent["finished"] or month(time.time())
             with suppress(DubdError):
-                self._write(self._spent | {"whole": True})
+                self._write(self._spent | {"whole": True, "finished": first})
 
     def _open(self) -> dict[str, Any]:
         if self._spent is None:
-            known = self._state.note(NOTE)
-            self._spent = empty() | (known or {})
-            self._spent["builds"] += 1
-            # Until it is done: where this build fails, the next one only goes on with it.
-            self._whole, self._spent["whole"] = self._spent["whole"] if known else self._whole, False
             self._runs = self._state.runs()
+            self._spent = self._known or {"whole": self._whole, "finished": finished(self._runs), "months": {}}
+            _now(self._spent)["builds"] += 1
+            # Until it is done: where this build fails, the next one only goes on with it.
+            self._whole, self._spent["whole"] = self._spent["whole"], False
         return self._spent
-
-    def _count(self, spent: dict[str, Any], event: Event) -> None:
-        on = spent["cpu" if event.device == "cpu" else "gpu"]
-        on[event.stage] = round(on.get(event.stage, 0.0) + event.seconds, 3)
-        spent["tasks"] += 1
-        if event.stage == "translate" and event.state == "ran":
-            known = int(event.facts.get("remembered", 0))
-            spent["remembered"] += known
-            if not known:
-                spent["fresh"]["utterances"] += int(event.facts.get("utterances", 0))
-                spent["fresh"]["seconds"] = round(spent["fresh"]["seconds"] + event.seconds, 3)
 
     def _write(self, spent: dict[str, Any]) -> None:
         for task in self._skipped if self._whole else ():
             run = self._runs.get(task)
             if run and run["state"] == "ran":
-                on = "gpu" if (run["facts"] or {}).get("device") else "cpu"
-                spent["spared"]["tasks"] += 1
-                spent["spared"][on] = round(spent["spared"][on] + run["seconds"], 3)
+                on, spared = "gpu" if (run["facts"] or {}).get("device") else "cpu", _now(spent)["spared"]
+                spared["tasks"] += 1
+                spared[on] = round(spared[on] + run["seconds"], 3)
         self._skipped.clear()
         self._state.set_note(NOTE, spent)
+
+
+def _now(spent: dict[str, Any]) -> dict[str, Any]:
+    sums: dict[str, Any] = spent["months"].setdefault(month(time.time()), empty())
+    return sums
+
+
+def _count(sums: dict[str, Any], event: Event) -> None:
+    on = sums["cpu" if event.device == "cpu" else "gpu"]
+    on[event.stage] = round(on.get(event.stage, 0.0) + event.seconds, 3)
+    sums["tasks"] += 1
+    if event.stage == "translate" and event.state == "ran":
+        known = int(event.facts.get("remembered", 0))
+        sums["remembered"] += known
+        if not known:
+            sums["fresh"]["utterances"] += int(event.facts.get("utterances", 0))
+            sums["fresh"]["seconds"] = round(sums["fresh"]["seconds"] + event.seconds, 3)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
-from dubd.cost.ledger import NOTE
+from dubd.cost.ledger import NOTE, empty
 from dubd.cost.measured import CPU, disk, rates
 from dubd.cost.prices import Prices
 from dubd.cost.report import UNFINISHED, costs
 from dubd.errors import DubdError
-from dubd.graph.state import State
+from dubd.graph.state import FILE, State
 from dubd.graph.video import videos
 from dubd.graph.video_build import VideoBuild
 from dubd.schedule.gpu import Device
@@ -182,31 +183,65 @@ def test_what_an_edit_spared_is_counted_once_however_often_its_build_is_gone_on_
     assert spent(desk)["spared"]["tasks"] > after["tasks"]
 
 
+def kept(desk: Desk, month: str = "", folder: Path | None = None, **sums: object) -> None:
+    """Have the video's builds come to so much more than they did, and have been in another month."""
+    state = State(folder or desk.folder)
+    note = state.note(NOTE)
+    ((_, now),) = note["months"].items()
+    month = month or time.strftime("%Y-%m")
+    state.set_note(NOTE, note | {"months": {month: now | sums}, "finished": month})
+    state.close()
+
+
 def test_what_the_translation_memory_knew_is_counted_with_what_it_would_have_taken(desk: Desk) -> None:
     desk.build()
-    state = State(desk.folder)
-    note = state.note(NOTE)
-    state.set_note(NOTE, note | {"remembered": 6, "fresh": {"utterances": 4, "seconds": 10.0}})
-    state.close()
+    kept(desk, remembered=6, fresh={"utterances": 4, "seconds": 10.0})
     assert spent(desk)["remembered_seconds"] == 15.0
     assert costs([desk.folder], NONE)["total"]["remembered"] == 6
+
+
+def second(desk: Desk) -> Path:
+    """Another video in the workspace, built as the first one."""
+    desk.source = desk.folders.inbox / "other.mp4"
+    desk.source.write_text("abd", encoding="utf-8")
+    desk.build()
+    return next(desk.folders.workspace.glob("other-*"))
+
+
+def test_what_the_memory_spared_is_the_same_for_one_video_as_among_all(desk: Desk) -> None:
+    desk.build()
+    other = second(desk)
+    kept(desk, fresh={"utterances": 4, "seconds": 10.0})
+    kept(desk, folder=other, remembered=6, fresh={"utterances": 0, "seconds": 0.0})
+    among = costs(videos(desk.folders.workspace), NONE)
+    alone = costs(videos(desk.folders.workspace), NONE, other)
+    assert [row["remembered_seconds"] for row in among["videos"]] == [15.0, 0.0]
+    assert alone["videos"] == among["videos"][:1]
+    assert alone["total"]["remembered_seconds"] == alone["months"][0]["remembered_seconds"] == 15.0
+    assert among["total"]["remembered_seconds"] == 15.0
+
+
+def test_what_the_memory_spared_is_unknown_where_nothing_was_translated_without_it(desk: Desk) -> None:
+    desk.build()
+    kept(desk, remembered=6, fresh={"utterances": 0, "seconds": 0.0})
+    data = costs(videos(desk.folders.workspace), NONE)
+    assert data["videos"][0]["remembered_seconds"] is None
+    assert data["months"][0]["remembered_seconds"] is None
+    assert data["total"]["remembered_seconds"] is None
 
 
 def test_a_remembered_utterance_is_counted_when_its_task_ends(desk: Desk) -> None:
     desk.stand.facts = {"translate": {"utterances": 5, "remembered": 3}}
     desk.build()
     row = costs([desk.folder], NONE)["videos"][0]
-    assert (row["remembered"], row["fresh"]["utterances"]) == (6, 0)
+    assert (row["remembered"], row["remembered_seconds"]) == (6, None)
 
 
 def test_seconds_by_stage_device_and_month_add_up(desk: Desk) -> None:
     desk.stand.facts = {"lipsync": {"device": "NVIDIA H200"}}
     desk.build()
-    state = State(desk.folder)
-    note = state.note(NOTE)
-    assert set(note["gpu"]) == {"lipsync"}
-    state.set_note(NOTE, note | {"cpu": {"plan": 2.0, "speak": 3.0}, "gpu": {"lipsync": 40.0}})
-    state.close()
+    assert set(spent(desk)["gpu"]) == {"lipsync"}
+    kept(desk, cpu={"plan": 2.0, "speak": 3.0}, gpu={"lipsync": 40.0})
     data = costs([desk.folder], Prices(watts=900, kwh=0.5, gpu_hour=3.6))
     (month,) = data["months"]
     assert month["month"] == time.strftime("%Y-%m")
@@ -225,3 +260,48 @@ def test_a_video_from_before_the_ledger_has_its_last_runs(desk: Desk) -> None:
     state.close()
     row = costs([desk.folder], NONE)["videos"][0]
     assert (row["origin"], row["cpu"]["faces"]) == ("last runs", 15.0)
+
+
+def test_what_was_spent_stays_in_the_month_in_which_it_was(desk: Desk) -> None:
+    desk.build()
+    kept(desk, month="2026-01", cpu={"faces": 100.0})
+    (january,) = costs([desk.folder], NONE)["months"]
+    (desk.folder / "segments" / "001" / "translation.json").write_text("{}")
+    edit = desk.build()
+    data = costs([desk.folder], NONE)
+    assert data["months"][0] == january  # a month that is over is what was billed
+    assert (january["videos"], january["minutes"]) == (1, pytest.approx(20 / 60, abs=1e-3))
+    now = data["months"][1]
+    assert (now["month"], now["videos"], now["minutes"]) == (time.strftime("%Y-%m"), 0, 0.0)
+    assert (now["tasks"], now["cpu_minutes_per_minute"]) == (len(edit), None)
+    assert not [one for one in now["cloud"] if one["price"]]
+    assert data["total"]["tasks"] == data["videos"][0]["tasks"] == january["tasks"] + len(edit)
+    assert data["total"]["cpu"]["faces"] == 100.0
+    assert data["total"]["spared"] == now["spared"]
+
+
+def test_work_on_what_is_not_finished_is_in_its_month_and_the_video_is_not(desk: Desk) -> None:
+    desk.stand.fail[f"{desk.claim().id}:000/speak"] = DubdError("mumbles")
+    desk.build()
+    month, rest = costs([desk.folder], NONE)["months"]
+    assert (month["month"], month["tasks"], month["videos"]) == (time.strftime("%Y-%m"), len(desk.stand.ran), 0)
+    assert (rest["month"], rest["tasks"], rest["videos"]) == (UNFINISHED, 0, 1)
+
+
+def test_sums_from_before_they_were_kept_by_month_are_those_of_the_last_run_s(desk: Desk) -> None:
+    desk.build()
+    state = State(desk.folder)
+    old = empty() | {"builds": 3, "tasks": 40, "cpu": {"faces": 70.0}, "whole": True}
+    state.set_note(NOTE, old)
+    state.close()
+    with sqlite3.connect(desk.folder / FILE) as records:
+        records.execute("update run set at = at - 60 * 86400")
+    (then,) = costs([desk.folder], NONE)["months"]
+    assert then["month"] == time.strftime("%Y-%m", time.localtime(time.time() - 60 * 86400))
+    assert (then["videos"], then["builds"], then["cpu_seconds"]) == (1, 3, 70.0)
+    (desk.folder / "segments" / "001" / "translation.json").write_text("{}")
+    edit = desk.build()
+    before, now = costs([desk.folder], NONE)["months"]
+    assert before == then
+    assert (now["builds"], now["tasks"]) == (1, len(edit))
+    assert now["spared"]["tasks"] > 0
