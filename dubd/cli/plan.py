@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dubd.cli.console import clock, console, say, show_json
+from dubd.cli.console import clock, console, many, say, show_json
+from dubd.cli.prices import GpuHour, Price, Watts, prices, show_prices
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
@@ -38,11 +39,15 @@ def plan(
         str | None, typer.Option("--by", metavar="HH:MM", help="When it must be done: how many GPUs?")
     ] = None,
     gpus: Annotated[int | None, typer.Option("--gpus", min=0, max=65536, help="Done in what time on so many?")] = None,
-    cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU slots; those of this machine.")] = None,
-    machines: Annotated[int, typer.Option("--machines", min=1, help="In so many, with --storage value.")] = 1,
-    watts: Annotated[float | None, typer.Option("--watts", min=0, help="Of one GPU under load.")] = None,
-    price: Annotated[float | None, typer.Option("--price", min=0, help="Of a kWh.")] = None,
-    gpu_hour: Annotated[float | None, typer.Option("--gpu-hour", min=0, help="Price of an hour of one GPU.")] = None,
+    cores: Annotated[
+        int | None, typer.Option("--cores", min=1, max=1 << 24, help="CPU slots; those of this machine.")
+    ] = None,
+    machines: Annotated[
+        int, typer.Option("--machines", min=1, max=65536, help="In so many, with --storage value.")
+    ] = 1,
+    watts: Watts = None,
+    price: Price = None,
+    gpu_hour: GpuHour = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Plan hours of video: seconds per stage as they were measured here, else as published, and marked so.
@@ -54,22 +59,25 @@ def plan(
     from dubd.cost.measured import disk, rates
     from dubd.cost.plan import EACH, Asked, Machine
     from dubd.cost.plan import plan as make
-    from dubd.cost.prices import Prices
     from dubd.schedule.gpu import gpu
 
     if bool(videos) == (hours is not None):
         raise DubdError("give videos or --hours, one of the two", exit=Exit.USAGE)
+    if cores and cores < machines:
+        reason = f"{many(cores, 'core')} cannot lie in {machines} machines"
+        raise DubdError(reason, remedy="--cores is that of all of them", exit=Exit.USAGE)
+    rates_given = prices(watts, price, gpu_hour)
+    within = None if by is None else _until(by, datetime.now())
     folders = Folders.find()
-    lengths = [_seconds(video, folders) for video in videos] if videos else _amount(hours or 0.0, EACH)
+    lengths = _lengths(videos, folders) if videos else _amount(hours or 0.0, EACH)
     found = _rule(rule, folders)
-    within = _until(by, datetime.now()) if by else None
-    asked = Asked(lengths, gpus, cores, within, machines, Prices(watts, price, gpu_hour))
+    asked = Asked(lengths, gpus, cores, within, machines, rates_given)
     machine = Machine(len(os.sched_getaffinity(0)), [(device.name, device.total) for device in gpu().devices()])
     data = make(found, asked, rates(folders.workspace), machine, disk(folders.workspace))
     if json:
         show_json(data)
         return
-    _show(data)
+    _show(data, by)
 
 
 def _amount(hours: float, each: float) -> list[float]:
@@ -77,16 +85,36 @@ def _amount(hours: float, each: float) -> list[float]:
     return [hours * 3600 / count] * count
 
 
-def _seconds(text: str, folders: Folders) -> float:
-    """Of a file, or of a video in the workspace, as its container tells it: nothing is decoded."""
+def _lengths(videos: Iterable[str], folders: Folders) -> list[float]:
+    """Seconds of each; one that is named twice, or by its file and its id, is dubbed once."""
+    files = {_same(path): path for path in (_file(video, folders) for video in videos)}
+    return [_seconds(path) for path in files.values()]
+
+
+def _same(path: Path) -> object:
+    """What two names of one file have in common: a video's source is a link to the drop."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return path  # ffmpeg says what is wrong with it
+    return stat.st_dev, stat.st_ino
+
+
+def _file(text: str, folders: Folders) -> Path:
     from dubd.cli.chosen import chosen
     from dubd.graph.video import Video
-    from dubd.media import ffmpeg
 
     path = Path(text)
-    if not path.is_file():
-        folder = chosen(text, folders)
-        path = folder / Video.open(folder).source
+    if path.is_file():
+        return path
+    folder = chosen(text, folders)
+    return folder / Video.open(folder).source
+
+
+def _seconds(path: Path) -> float:
+    """As the container tells it: nothing is decoded."""
+    from dubd.media import ffmpeg
+
     told = ffmpeg.probe(path).get("format", {}).get("duration")
     try:
         return max(float(told), 0.001)
@@ -123,59 +151,62 @@ def _until(text: str, now: datetime) -> float:
     return next(then for then in ahead if then > now.timestamp()) - now.timestamp()
 
 
-def _show(data: Mapping[str, Any]) -> None:
-    say(f"{data['hours']:g} hours of video in {data['videos']} videos, rule {data['rule']}", "bold")
+def _show(data: Mapping[str, Any], by: str | None) -> None:
+    say(f"{_hours(data['hours'])} of video in {many(data['videos'], 'video')}, rule {data['rule']}", "bold")
     console().print(_stages(data["stages"]))
-    least = "at least " if data["unknown"] else ""
-    say(f"in all: {least}{data['gpu_hours']:.1f} GPU hours, {data['core_hours']:.1f} core hours")
-    if data["unknown"]:
+    unknown, on_gpu = data["unknown"], data["vram"]["card"] is not None
+    least = "at least " if unknown else ""
+    say(f"in all: {least}{_hours(data['gpu_hours'])} of GPU, {_hours(data['core_hours'])} of CPU")
+    if unknown:
         say(
-            f"unknown, and not counted: {', '.join(data['unknown'])}; dub a minute with this rule, and it is measured",
-            "yellow",
+            f"unknown, and not counted: {', '.join(unknown)}; dub a minute with this rule, and it is measured", "yellow"
         )
     here, asked = data["here"], data["asked"]
     names = ", ".join(here["names"]) or "no GPU"
     if here["seconds"] is None:
-        say(f"here ({here['cores']} cores, {names}): needs a GPU with {data['vram']['needed'] / 1024:.1f} GiB; "
+        say(f"here ({many(here['cores'], 'core')}, {names}): needs a GPU with {data['vram']['needed'] / 1024:.1f} GiB; "
             "dubd plan --gpus 0 tells what the CPU takes")  # fmt: skip
     else:
-        say(f"here ({here['cores']} cores, {names}): {_done(here, least)}")
-    if asked and asked["gpus"] is None:
-        on = _given(asked["given"], gpu=data["vram"]["card"] is not None)
-        say(f"in {clock(asked['within'])}: not on {on}; {least}{clock(asked['least'])} is what it takes", "red")
-    elif asked:
-        window = f"in {clock(asked['within'])}: " if "within" in asked else ""
-        lie = f" in {asked['machines']} machines" if asked["machines"] > 1 else ""
-        say(f"{window}{asked['gpus']} GPUs, {asked['cores']} cores{lie}: {_done(asked, least)}", "bold")
-        if not lie and (asked["cores"] > here["cores"] or asked["gpus"] > here["gpus"]):
-            say("planned as one machine, or with --storage shared; else say --machines N: the head alone reads videos")
-    if data["vram"]["card"]:
+        say(f"here ({many(here['cores'], 'core')}, {names}): {_done(here, least)}")
+    if asked:
+        _show_asked(asked, here, by, least, on_gpu=on_gpu)
+    if on_gpu:
         say(f"GPU memory: {data['vram']['needed'] / 1024:.1f} GiB for the largest engine, planned with "
             f"{data['vram']['card'] / 1024:.0f} GiB a card")  # fmt: skip
     disk = data["disk"]
-    origin = f"measured, {disk['videos']} videos" if disk["videos"] else "assumed"
-    say(f"disk: {disk['bytes'] / 1e9:.1f} GB beside the sources ({origin})")
+    origin = f"measured, {many(disk['videos'], 'video')}" if disk["videos"] else "assumed"
+    say(f"disk: {disk['bytes'] / 1e9:,.1f} GB beside the sources ({origin})")
     show_prices(data["prices"], data["cloud"])
 
 
-def _given(given: Mapping[str, int | None], *, gpu: bool) -> str:
-    """What a plan had to do with, such as: any number of GPUs and 8 cores."""
-    named = [("GPUs", given["gpus"])] if gpu else []
-    named += [("cores", given["cores"])] if given["cores"] or not gpu else []
-    return " and ".join(f"{number or 'any number of'} {name}" for name, number in named)
+def _show_asked(asked: Mapping[str, Any], here: Mapping[str, Any], by: str | None, least: str, *, on_gpu: bool) -> None:
+    if asked["given"]["gpus"] and not on_gpu:
+        say("no stage of this rule runs on a GPU: --gpus makes no difference", "yellow")
+    window = f"by {by}, in {clock(asked['within'])}: " if by else ""
+    lie = f" in {asked['machines']} machines" if asked["machines"] > 1 else ""
+    if asked["gpus"] is None:
+        on = _devices(asked["given"]["gpus"], asked["given"]["cores"], on_gpu=on_gpu)
+        say(f"{window}no, not with {on}{lie}: done in {least}{clock(asked['least'])}", "red")
+        return
+    yes = ("yes but for what is unknown, with " if least else "yes, with ") if by else ""
+    on = _devices(asked["gpus"], asked["cores"], on_gpu=on_gpu)
+    say(f"{window}{yes}{on}{lie}: {_done(asked, least)}", "bold")
+    if not lie and (asked["cores"] > here["cores"] or asked["gpus"] > here["gpus"]):
+        say("planned as one machine, or with --storage shared; else say --machines N: the head alone reads videos")
 
 
-def show_prices(prices: Mapping[str, float | None], cloud: Sequence[Mapping[str, Any]]) -> None:
-    """Energy and price of the GPUs, as far as rates were given, and what the same minutes cost elsewhere."""
-    if prices["kwh"] is not None:
-        at = "" if prices["energy_price"] is None else f", {prices['energy_price']:.2f} at the price given"
-        say(f"energy of the GPUs: {prices['kwh']:.1f} kWh{at}")
-    if prices["gpu_price"] is not None:
-        say(f"GPU hours at the price given: {prices['gpu_price']:.2f}")
-    for one in cloud:
-        cost = "no price known" if one["price"] is None else f"{one['price']:,.2f} {one['currency']}"
-        lips = "with lips" if one["lips"] else "without lips"
-        say(f"elsewhere: {one['service']}, {lips}: {cost} (as of {one['as_of']}; {one['note']})")
+def _devices(gpus: int | None, cores: int | None, *, on_gpu: bool) -> str:
+    """Such as: 4 GPUs and 8 cores; None: any number of them."""
+    named = ([("GPU", gpus)] if on_gpu else []) + [("core", cores)]
+    return " and ".join(f"any number of {name}s" if number is None else many(number, name) for name, number in named)
+
+
+def _hours(hours: float) -> str:
+    """An amount of video or of work; what is below an hour as every other time."""
+    if hours < 1:
+        return clock(hours * 3600)
+    number = f"{hours:,.1f}".removesuffix(".0")
+    return f"{number} hour" if number == "1" else f"{number} hours"
 
 
 def _done(found: Mapping[str, Any], least: str) -> str:
@@ -200,6 +231,6 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Any:
             f"{row['hours']:.2f}" if known else "?",
             row["origin"],
             row["device"],
-            f"{row['tasks']} tasks" if row["tasks"] else row["source"] or "",
+            many(row["tasks"], "task") if row["tasks"] else row["source"] or "",
         )
     return table

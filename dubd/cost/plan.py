@@ -144,30 +144,36 @@ def _asked(work: Paper, asked: Asked, cores: int, here: int) -> dict[str, Any] |
 
     `gpus` None where no number of them is enough; `least` is then what all that there may be would take.
     """
+    machines = asked.machines
+    more: dict[str, Any] = {"given": {"gpus": asked.gpus, "cores": asked.cores}}
     if asked.within is None:
-        if asked.gpus is None and asked.cores is None and asked.machines == 1:
+        if asked.gpus is None and asked.cores is None and machines == 1:
             return None
         gpus = (here or 1) if asked.gpus is None else asked.gpus
-        return _done(work, gpus if work.needs_gpu else 0, cores, asked.machines)
-    within, given = asked.within, {"gpus": asked.gpus, "cores": asked.cores}
+        return _done(work, gpus if work.needs_gpu else 0, cores, machines) | more
+    within, most = asked.within, asked.cores or _MOST * machines
+    more["within"] = round(within)
 
-    def takes(gpus: int, cores: int) -> float:
-        return work.takes(gpus, cores, asked.machines)[0]
+    def enough(gpus: int, cores: int) -> bool:
+        return work.takes(gpus, cores, machines)[0] <= within
 
     cards: int | None = asked.gpus if work.needs_gpu else 0
     if cards is None:
-        cards = _least(lambda number: takes(number, asked.cores or _MOST) <= within)
-    found = None if cards is None else _least(lambda number: takes(cards, number) <= within, asked.cores)
+        cards = _least(lambda number: enough(number, most))
+    found: int | None = None
+    if cards is not None and asked.cores:
+        found = asked.cores if enough(cards, asked.cores) else None
+    elif cards is not None:
+        each = _least(lambda number: enough(cards, number * machines))  # of one machine: all have as many
+        found = each and each * machines
     if cards is None or found is None:
-        least = takes((asked.gpus or _MOST) if work.needs_gpu else 0, asked.cores or _MOST)
-        return {"gpus": None, "cores": None, "within": round(within), "given": given, "least": round(least, 1)}
-    return _done(work, cards, found, asked.machines) | {"within": round(within), "given": given}
+        least = work.takes((asked.gpus or _MOST) if work.needs_gpu else 0, most, machines)[0]
+        return {"gpus": None, "cores": None, "machines": machines, "least": round(least, 1)} | more
+    return _done(work, cards, found, machines) | more
 
 
-def _least(enough: Callable[[int], bool], given: int | None = None) -> int | None:
-    """The least number of devices that is enough, or the one that is given; more of them are never slower."""
-    if given:
-        return given if enough(given) else None
+def _least(enough: Callable[[int], bool]) -> int | None:
+    """The least number of devices that is enough; more of them are never slower."""
     high = 1
     while not enough(high):
         high *= 2

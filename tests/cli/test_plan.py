@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -60,17 +61,86 @@ def test_a_night_in_which_the_clock_is_changed_is_an_hour_shorter_or_longer() ->
 def test_a_plan_that_no_number_can_keep_names_what_was_given(desk: Desk) -> None:
     desk.build()
     said = run("plan", "--hours", "1e6", "--by", "07:00", "--cores", "2").output
-    assert "not on 2 cores; " in said
+    assert ": no, not with 2 cores: done in " in said
+
+
+def planned(*words: str) -> str:
+    """The line of a plan that answers what was asked."""
+    lines = run("plan", "--rule", "english-spanish", *words).output.splitlines()
+    (line,) = [line for line in lines if "done in" in line and not line.startswith("here")]
+    return line.partition(": done in")[0].rpartition(": ")[2]
+
+
+@pytest.fixture
+def shipped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("DUBD_RULES", str(RULES))
+    return desk
+
+
+@pytest.mark.usefixtures("shipped")
+def test_whether_these_gpus_and_cores_keep_the_time_is_yes_or_no() -> None:
+    by = ("--by", "07:00")
+    met = "yes but for what is unknown, with "
+    assert planned("--hours", "0.1", "--gpus", "40", "--cores", "80", *by) == f"{met}40 GPUs and 80 cores"
+    assert planned("--hours", "1e6", "--gpus", "4", "--cores", "8", *by) == "no, not with 4 GPUs and 8 cores"
+    assert planned("--hours", "1e6", "--gpus", "4", *by) == "no, not with 4 GPUs and any number of cores"
+    assert planned("--hours", "1e6", "--cores", "1", *by) == "no, not with any number of GPUs and 1 core"
+    assert planned("--hours", "0.1", "--gpus", "8", "--cores", "64", "--machines", "4", *by).endswith("in 4 machines")
+    assert planned("--hours", "1", "--gpus", "1", "--cores", "1") == "1 GPU and 1 core"
+
+
+@pytest.mark.usefixtures("shipped")
+def test_gpus_asked_for_a_rule_that_uses_none_are_told_to_make_no_difference() -> None:
+    said = run("plan", "--hours", "4", "--rule", "lite", "--gpus", "4", "--cores", "8").output
+    assert "no stage of this rule runs on a GPU: --gpus makes no difference" in said
+    assert "\n8 cores: done in" in said
+
+
+@pytest.mark.usefixtures("shipped")
+def test_every_one_of_several_machines_has_as_many_cores() -> None:
+    assert str(run("plan", "--hours", "1", "--cores", "2", "--machines", "3").exception) == (
+        "2 cores cannot lie in 3 machines; --cores is that of all of them"
+    )
+    words = ("--hours", "50", "--rule", "lite", "--by", "07:00", "--machines", "7", "--json")
+    asked = json.loads(run("plan", *words).output)["asked"]
+    assert asked["cores"] % 7 == 0
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--hours", number) for number in ("nan", "inf", "-1", "0", "1e300", "four")),
+        *(("--hours", "1", rate, number) for rate in ("--watts", "--gpu-hour") for number in ("nan", "inf", "-1")),
+        ("--hours", "1", "--watts", "1", "--price", "1e300"),
+        ("--hours", "1", "--price", "0.3"),
+        ("--hours", "1", "--by", ""),
+        ("--hours", "1", "--by", "24:00"),
+        ("--hours", "1", "--cores", "99999999999"),
+        ("--hours", "1", "--machines", "99999999999"),
+    ],
+)
+def test_what_is_no_amount_no_rate_and_no_time_is_refused(words: tuple[str, ...]) -> None:
+    result = run("plan", *words)
+    assert getattr(result.exception, "exit", result.exit_code) == 2
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_price_of_energy_says_what_it_needs_and_rates_are_for_costs() -> None:
+    needs = "--price is that of a kWh, and alone it says nothing; say --watts too, what one GPU takes under load"
+    assert str(run("plan", "--hours", "1", "--price", "0.3").exception) == needs
+    assert str(run("report", "--cost", "--price", "0.3").exception) == needs
+    assert str(run("report", "talk", "--watts", "3").exception) == "--watts, --price and --gpu-hour go with --cost"
 
 
 @pytest.mark.usefixtures("desk")
 def test_a_plan_of_what_was_not_measured_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBD_RULES", str(RULES))
     said = run("plan", "--hours", "500", "--rule", "english-spanish", "--by", "07:00", "--watts", "700").output
-    assert "500 hours of video in 3000 videos, rule english-spanish" in said
+    assert "500 hours of video in 3,000 videos, rule english-spanish" in said
     assert "published" in said
     assert "unknown, and not counted: plan, voice, assemble" in said
-    assert "in all: at least 2320.0 GPU hours" in said  # 500 x (1/0.22 + 0.14/2 + 1/46 + 600/58.3/3600)
+    assert "in all: at least 2,320 hours of GPU" in said  # 500 x (1/0.22 + 0.14/2 + 1/46 + 600/58.3/3600)
     assert "energy of the GPUs: 1624.0 kWh" in said
     assert "HeyGen speed, with lips: 59,400.00 USD (as of 2026-11" in said
 
@@ -82,6 +152,19 @@ def test_a_plan_of_a_file_is_of_its_length_and_of_what_was_measured_here(desk: D
     assert data["hours"] == pytest.approx(9.7 / 3600, rel=0.02)
     assert {row["origin"] for row in data["stages"]} == {"measured"}
     assert data["disk"]["videos"] == 1
+
+
+def test_a_video_that_is_named_twice_is_planned_once(desk: Desk, talking_head: Path, tmp_path: Path) -> None:
+    desk.source.unlink()
+    desk.source.hardlink_to(talking_head)
+    name = desk.claim().id
+    again = tmp_path / "again.mp4"
+    again.symlink_to(talking_head)
+    said = run("plan", str(talking_head), str(talking_head), name, name, str(again)).output
+    assert said.splitlines()[0] == "9.7 s of video in 1 video, rule lite"
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(talking_head.read_bytes())
+    assert "19 s of video in 2 videos" in run("plan", name, str(copy)).output
 
 
 @pytest.mark.usefixtures("desk")
@@ -102,6 +185,16 @@ def test_the_costs_of_all_videos_are_by_month_and_of_one_by_its_name(desk: Desk)
     assert "no video is named" in str(run("report").exception)
 
 
+def test_what_the_memory_spared_is_told_as_unknown_where_it_is(desk: Desk) -> None:
+    desk.stand.facts = {"translate": {"utterances": 5, "remembered": 3}}
+    desk.build()
+    for words in ((), (desk.folder.name,)):
+        said = run("report", "--cost", *words).output
+        assert "spared by the translation memory: 6 utterances, - of translation (unknown" in said
+    data = json.loads(run("report", "--cost", desk.folder.name, "--json").output)
+    assert data["videos"][0]["remembered_seconds"] is data["total"]["remembered_seconds"] is None
+
+
 @pytest.mark.usefixtures("desk")
 def test_the_example_of_the_page_is_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBD_RULES", str(RULES))
@@ -111,3 +204,14 @@ def test_the_example_of_the_page_is_what_the_program_says(monkeypatch: pytest.Mo
     assert len(lines) > 15
     for line in lines:
         assert line.split() in [one.split() for one in said]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_the_plans_that_the_page_on_clusters_names_are_of_several_machines() -> None:
+    page = (RULES.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
+    commands = [" ".join(one.split()).split() for one in re.findall(r"`dubd (plan [^`]+)`", page)]
+    said = [run(*command) for command in commands]
+    assert [one.exit_code for one in said] == [0] * len(said)
+    (cluster,) = [one.output for one, command in zip(said, commands, strict=True) if "--machines" in command]
+    assert "512 cores in 64 machines: done in" in cluster
+    assert "set by the head" in cluster
