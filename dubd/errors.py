@@ -18,6 +18,7 @@ class Exit(IntEnum):
     INPUT = 4  # a video cannot be dubbed as it is
     WORKSPACE = 5  # the disk: full, not writable, or not a place for state
     BUSY = 6  # another dubd process is building a video that was asked for, or watches the workspace
+    CLUSTER = 7  # the Ray cluster that was asked for is not there, or was lost; what was finished is kept
     STOPPED = 130  # interrupted; what was finished is kept
 
 

@@ -51,10 +51,12 @@ def run(
     from dubd.folders import Folders
     from dubd.service.local import require_local
 
+    choice = Choice.of(executor, address, storage)
+    choice.guard()
     folders = Folders.find()
     require_local(folders.workspace)
     with board(json=json) as shown, voiced(shown):
-        _Run(folders, shown, jobs, Choice.of(executor, address, storage)).all(videos, rule, clip)
+        _Run(folders, shown, jobs, choice).all(videos, rule, clip)
 
 
 class _Run:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dubd.cli.board import Board
 
 GPU_LOG = "dubd.gpu"  # no GPU, one that is lost or answers again, memory that ran out, a worker that hung
-CLUSTER_LOG = "dubd.cluster"  # nodes that are refused or lost
+CLUSTER_LOG = "dubd.cluster"  # nodes that join, are refused or lost
 DISK_LOG = "dubd.disk"  # no room for what is to be done next, and room again
 
 LOGS = ".log"  # in the workspace
@@ -54,16 +54,18 @@ def keep_log(folder: Path) -> None:
 
 class _OnBoard(logging.Handler):
     def __init__(self, board: Board) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._board = board
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._board.warn(record.getMessage())
+        say = self._board.warn if record.levelno >= logging.WARNING else self._board.line
+        say(record.getMessage())
 
 
 @contextmanager
 def voiced(board: Board) -> Iterator[None]:
-    """While inside, warnings about GPUs, disk and cluster are shown as well as logged."""
+    """While inside, warnings about GPUs, disk and cluster are shown as well as logged, and which nodes join."""
+    logging.getLogger(CLUSTER_LOG).setLevel(logging.INFO)
     logs, handler = [logging.getLogger(name) for name in (GPU_LOG, DISK_LOG, CLUSTER_LOG)], _OnBoard(board)
     for log in logs:
         log.addHandler(handler)

@@ -55,6 +55,7 @@ def watch(
     from dubd.service.retries import watching
 
     choice = Choice.of(executor, address, storage)
+    choice.guard()
     folders = Folders.find()
     require_local(folders.workspace)
     try:

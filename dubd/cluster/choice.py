@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dubd.cluster.probe import parted
 from dubd.errors import DubdError, Exit
 
 if TYPE_CHECKING:
@@ -37,16 +38,29 @@ class Choice:
         environ: Mapping[str, str] = os.environ,
     ) -> Choice:
         """What was asked for, else what the environment says. Errors: DubdError where a word is not one of them."""
-        return cls(
+        made = cls(
             _word(executor or environ.get(EXECUTOR) or "local", _EXECUTORS, f"--executor or {EXECUTOR}"),
             address or "auto",
             _word(storage or environ.get(STORAGE) or "value", _STORAGES, f"--storage or {STORAGE}"),
         )
+        for option, word in (("--address", address), ("--storage", storage)):
+            if word and not made.far:
+                raise DubdError(f"{option} is for a cluster", remedy="add --executor ray", exit=Exit.USAGE)
+        if made.far and made.address != "auto":
+            parted(made.address)
+        return made
 
     @property
     def far(self) -> bool:
         """Whether tasks may run on other machines."""
         return self.executor == "ray"
+
+    def guard(self) -> None:
+        """Where Ray may end this process: go on in a child (`dubd.cluster.guard`). Before threads, locks, records."""
+        if self.far:
+            from dubd.cluster.guard import guard
+
+            guard()
 
     def open(self, logs: Path, slots: int | None) -> AbstractContextManager[LocalExecutor | RayExecutor]:
         """The executor, to be used with `with`. Errors: DubdError where Ray or the cluster is not there."""

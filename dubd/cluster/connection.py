@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import threading
 
 import ray
+from ray._private import services
 
+from dubd.cluster import guard, probe
 from dubd.errors import DubdError, Exit
 
-_ANSWER = 5.0  # s that the head of a cluster has to accept a connection
+_CONNECTED = 60.0  # s that Ray may take to connect: twice what it gives a raylet that does not answer
 
 
 class Connection:
@@ -21,40 +23,54 @@ class Connection:
         self._ours = not ray.is_initialized()
         if not self._ours:
             return
-        _require_answer(address)
+        self._address, named = _found(address)
+        if why := probe.silence(self._address):
+            raise _absent(named, why)
+        guard.connected(self._address)
         # Ray would put "0 CPUs, no GPU" warnings and each lost task on the terminal; dubd tells what came of them.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         if hasattr(ray._private.worker, "print_to_stdstream"):
             ray._private.worker.print_to_stdstream = lambda *_, **__: None
-        try:
-            ray.init(address=address, namespace="dubd", log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise _absent(address, error) from error
+        self._fault: Exception | None = None
+        connecting = threading.Thread(target=self._connect, name="connecting", daemon=True)
+        connecting.start()  # not here: nothing interrupts Ray's core while it tries, no signal either
+        connecting.join(_CONNECTED)
+        if connecting.is_alive():
+            raise _absent(named, f"no connection in {_CONNECTED:g} s")
+        if self._fault:
+            raise _absent(named, _line(self._fault)) from self._fault
 
     def close(self) -> None:
         """Actors of this process end with it."""
         if self._ours:
             ray.shutdown()
 
+    def _connect(self) -> None:
+        try:
+            ray.init(address=self._address, namespace="dubd", log_to_driver=False, logging_level=logging.CRITICAL)
+        except Exception as error:
+            self._fault = error
 
-def _require_answer(address: str) -> None:
-    """Ray itself tries a host that does not answer for minutes."""
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    host, colon, port = named.rpartition(":")
-    if not colon or not port.isdecimal():
-        return
+
+def _found(address: str) -> tuple[str, str]:
+    """HOST:PORT of the cluster that is meant, as Ray finds it, and how a person knows it."""
+    named = (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+    if named != "auto":
+        probe.parted(named)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # it would count the clusters of this machine aloud
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
-    except OSError as error:
-        raise _absent(named, error) from error
+        found = str(services.canonicalize_bootstrap_address(named))
+    except (ConnectionError, ValueError, OSError) as error:
+        raise _absent("here" if named == "auto" else f"at {named}", _line(error)) from error
+    return found, f"at {found}, where auto finds one" if named == "auto" else f"at {named}"
 
 
-def _absent(address: str, error: Exception) -> DubdError:
+def _absent(named: str, why: str) -> DubdError:
     return DubdError(
-        f"no Ray cluster {'here' if address == 'auto' else f'at {address}'}: {_line(error)}",
+        f"no Ray cluster {named}: {why}",
         remedy="start one with `ray start --head`, or join one with `ray start --address=HOST:6379`",
-        exit=Exit.USAGE,
+        exit=Exit.CLUSTER,
     )
 
 

@@ -149,7 +149,7 @@ class RayExecutor(Executor):
         try:
             place = member.reserve(start)
         except (RayError, Lost) as error:
-            log.info("no place on a card of %s: %s", member.name, error)
+            log.debug("no place on a card of %s: %s", member.name, error)
             return None
         return None if place is None else self._enter(Berth(self, video, member, place, None))
 
@@ -210,7 +210,7 @@ class RayExecutor(Executor):
         try:
             found = member.cards(wanted)
         except (RayError, Lost) as error:
-            log.info("no word of the cards of %s: %s", member.name, error)
+            log.debug("no word of the cards of %s: %s", member.name, error)
             return ()
         if member.look.peaks:
             self._local.estimates.peaks.take(member.look.peaks)

@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from dubd.cluster import guard
 from dubd.cluster.member import Lost, Member
 from dubd.cluster.standing import STANDING, teller
 from dubd.cluster.versions import Versions, differences, versions
@@ -27,6 +28,7 @@ log = logging.getLogger("dubd.cluster")
 
 _EVERY = 1.0  # s between two looks at who is there
 _SILENT = 5.0  # s without an answer after which a node counts as gone
+_DECLARED = 90.0  # s that Ray has to find a node dead: 14 by itself where it is killed, 65 where the network is parted
 _AGAIN = 60.0  # s after which a refused node is looked over again: a person may have mended it
 _NAMED = 3  # differences that are told
 
@@ -50,6 +52,7 @@ class Roster:
         self._closed = threading.Event()
         self._first = threading.Event()
         self._written: object = None
+        self._writing = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="joining")
         self._token = self._mark()
         self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
@@ -121,7 +124,8 @@ class Roster:
     def _turn(self) -> None:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         names = _names(list(nodes.values()))
-        nodes.pop(self._here, None)
+        if nodes.pop(self._here, None) is None:
+            guard.ended()
         with self._guard:
             members = list(self._members.values())
         for member in members:
@@ -145,6 +149,7 @@ class Roster:
 
     def _join(self, node: Mapping[str, Any], name: str) -> None:
         member = why = None
+        dead = False  # as far as one can tell
         try:
             member = Member(node, name)
             with self._guard:
@@ -156,11 +161,11 @@ class Roster:
                 member.cards()
                 member.pulse()
         except Lost:
-            why = "it has not answered in time"
+            why, dead = "it has not answered in time", True
         except RayTaskError as error:
             why = f"its dubd does not answer as the one here: {error.cause}"
         except RayError as error:
-            why = f"no agent can be started there: {_line(error)}"
+            why, dead = f"no agent can be started there: {_line(error)}", True
         except Exception as error:
             log.exception("%s", name)
             why = f"{type(error).__name__}: {error}"
@@ -170,20 +175,26 @@ class Roster:
             joins = why is None and member and not self._closed.is_set()
             if joins and member:
                 self._members[member.id] = member
+            elif dead and self._just_lost(node["NodeID"]):
+                why = None
             elif why is not None:
                 self._refused[node["NodeID"]] = name, why, time.monotonic()
             if member:
                 self._starting.discard(member)
         if joins and member:
             cards = ", ".join(device.name for device in member.look.devices) or "no GPU"
-            log.info("%s (%s) joins with %d slots and %s", name, member.address, member.slots, cards)
+            log.info("the node %s (%s) joins with %d slots and %s", name, member.address, member.slots, cards)
         else:
             if member:
                 with suppress(RayError):
                     member.close()
-            if not self._closed.is_set() and (known is None or known[1] != why):
+            if why and not self._closed.is_set() and (known is None or known[1] != why):
                 log.warning("the node %s is refused: %s", name, why)
         self._tell()
+
+    def _just_lost(self, ident: str) -> bool:
+        """Whether a node was lost so lately that Ray may not know yet."""
+        return any(member.id == ident and time.monotonic() - at < _DECLARED for member, at in self._gone)
 
     def _objection(self, member: Member) -> str | None:
         if found := differences(self._ours, member.versions()):
@@ -239,17 +250,18 @@ class Roster:
                 {"name": m.name, "state": "lost", "why": None} for m, _ in self._gone if m.id not in self._members
             ]
         told = {"pid": os.getpid(), "nodes": nodes}
-        if self._closed.is_set() or told == self._written:
-            return
-        if teller(self._logs) not in (None, os.getpid()):  # another process uses the cluster, and tells of it
-            return
-        part = self._standing.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            part.write_text(json.dumps(told, indent=1), encoding="utf-8")
-            part.replace(self._standing)
-            self._written = told
-        except OSError as error:
-            log.warning("%s: how the cluster stands is not told: %s", self._standing, error.strerror)
+        with self._writing:
+            if self._closed.is_set() or told == self._written:
+                return
+            if teller(self._logs) not in (None, os.getpid()):  # another process uses the cluster, and tells of it
+                return
+            part = self._standing.with_suffix(f".{os.getpid()}.tmp")
+            try:
+                part.write_text(json.dumps(told, indent=1), encoding="utf-8")
+                part.replace(self._standing)
+                self._written = told
+            except OSError as error:
+                log.warning("%s: how the cluster stands is not told: %s", self._standing, error.strerror)
 
 
 def _member(member: Member) -> dict[str, Any]:

@@ -106,6 +106,11 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         force_verbosity: bool = False,
     ) -> int:
         del verbosity, force_verbosity  # stages log from processes of their own
+        try:
+            choice = Choice.of()
+            choice.guard()
+        except DubdError as error:
+            return _stopped(error)
         with ExitStack() as held:
             tasks, refused = self._claim(held)
             words: list[str] | None = self.sel_tasks
@@ -131,7 +136,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 always=always,
                 keep_going=continue_,
             )
-            built = self._drive(build, num_process or None)
+            built = self._drive(build, choice, num_process or None)
             return int(fault or built or (Exit.RULE if build.waiting else Exit.OK))  # what was told first
 
     def _claim(self, held: ExitStack) -> tuple[list[Task], dict[str, Exit]]:
@@ -151,14 +156,13 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             task.task_dep = [name for name in task.task_dep if _video(name) not in refused]
         return tasks, refused
 
-    def _drive(self, build: Build, slots: int | None) -> int:
+    def _drive(self, build: Build, choice: Choice, slots: int | None) -> int:
         logs = Path(self.dep_manager.name, ".log").absolute()
         with ExitStack() as held:
             try:
-                executor = held.enter_context(Choice.of().open(logs, slots))
+                executor = held.enter_context(choice.open(logs, slots))
             except DubdError as error:
-                sys.stderr.write(f"stop {error}\n")
-                return int(error.exit)
+                return _stopped(error)
             scheduler = Scheduler(executor)
 
             def stop() -> None:
@@ -177,9 +181,13 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                     build.abandon(error)
                 code = build.complete()
                 for fault in (error for task, error in build.failed if task == GIVEN_UP):
-                    sys.stderr.write(f"stop {fault}\n")
-                    return int(fault.exit)
+                    return _stopped(fault)
                 return code
+
+
+def _stopped(error: DubdError) -> int:
+    sys.stderr.write(f"stop {error}\n")
+    return int(error.exit)
 
 
 def _skip(name: str, why: str) -> None:

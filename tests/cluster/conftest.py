@@ -21,6 +21,17 @@ from tests.schedule.cards import Machine, wait_until
 pytest.importorskip("ray", reason="pip install 'dubd[ray]'")
 
 _STORE = 80 << 20  # bytes of a node's object store: the least that Ray takes is 75 MiB
+HEAD = {
+    "num_cpus": 1,
+    "include_dashboard": False,
+    "object_store_memory": _STORE,
+    "_system_config": {  # a node that was killed is known to be dead within seconds, not 14
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 400,
+        "health_check_timeout_ms": 10_000,
+        "health_check_failure_threshold": 3,
+    },
+}
 
 
 @dataclass
@@ -79,19 +90,7 @@ def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     root = tmp_path_factory.mktemp("grid")
     site = Machine(tmp_path_factory.mktemp("engine"), 1).site
     temporary = tempfile.mkdtemp(prefix="dubd-ray-")  # short: the path of a socket has 107 characters
-    head = {
-        "num_cpus": 1,
-        "include_dashboard": False,
-        "object_store_memory": _STORE,
-        "temp_dir": temporary,
-        "_system_config": {  # a node that was killed is known to be dead within seconds, not 14
-            "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 400,
-            "health_check_timeout_ms": 10_000,
-            "health_check_failure_threshold": 3,
-        },
-    }
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": temporary})
     try:
         yield Grid(cluster, root, site)
     finally:

@@ -18,6 +18,7 @@ import pytest
 
 from dubd.cluster import roster
 from dubd.cluster.standing import STANDING
+from dubd.errors import Exit
 from dubd.folders import Folders
 from dubd.graph.rules import load
 from dubd.graph.state import State
@@ -161,7 +162,7 @@ def busy(standing: Path) -> int:
 class TestASentence:
     def test_says_that_no_cluster_is_there(self, quick: Home, talking_head: Path) -> None:
         done = quick.dubd("run", talking_head, "--executor", "ray", environ={"RAY_ADDRESS": "127.0.0.1:1"})
-        assert done.returncode == 2
+        assert done.returncode == Exit.CLUSTER
         (line,) = lines_of(done)
         assert line.startswith("dubd: no Ray cluster at 127.0.0.1:1: ")
         assert "`ray start --head`" in line

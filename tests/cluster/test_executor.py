@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -236,3 +237,38 @@ def test_shared_storage_sends_nothing_and_the_node_writes_where_the_head_looks(g
         assert len(list((grid.nodes[-1].home / "cache" / "dubd" / "node").glob("agent-*/held/*"))) == 0
     assert box.said("t") == "T"
     assert not list((grid.nodes[-1].home / "cache" / "dubd" / "node").glob("agent-*"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_that_the_network_is_parted_from_is_lost_and_joins_anew_and_what_it_makes_reaches_nobody(
+    grid: Grid, box: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = grid.join(1)
+    hang = box.folder / "hang"
+    made = [box.folder / "work" / task / "translation.json" for task in ("t0", "t1")]
+    with caplog.at_level(logging.INFO, "dubd.cluster"), cluster(box, grid) as executor:
+        source, scheduler = two_that_wait(box, hang), Scheduler(executor)
+        scheduler.add(source)
+        assert begun(scheduler, box, 2)
+        (member,) = executor.roster.members
+        (raylet,) = (started.process.pid for started in node.all_processes["raylet"])
+        agent = Path("/proc", str(member.pid))
+        stopped = [raylet, member.pid]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert wait_until(lambda: scheduler.step(0.1) or not executor.roster.members)
+            hang.unlink()
+            scheduler.run()
+            assert nodes(source) == {"t0": None, "t1": None}
+            written = [path.stat().st_mtime_ns for path in made]
+            logs = box.folder / "work" / ".log"
+            assert wait_until(lambda: list(lines(standing(logs))) == [f"node {member.name} is lost"])
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        assert wait_until(lambda: not agent.exists() and len(executor.roster.members) == 1)
+        assert [path.stat().st_mtime_ns for path in made] == written
+    told = [line.removeprefix(f"the node {member.name} ") for line in caplog.messages]
+    joins = f"({member.address}) joins with 1 slots and no GPU"
+    assert told == [joins, "is lost, what ran there runs elsewhere: no answer for 1 s", joins]

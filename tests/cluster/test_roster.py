@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from dubd.cluster import roster as module
 from dubd.cluster.agent import Look
@@ -126,6 +126,26 @@ def test_a_node_whose_agent_has_ended_joins_anew_and_is_compared_again(
     assert Node.made[0].ended
     assert roster.members == [Node.made[1]]
     assert not roster.gone  # the same machine is here again
+    roster.close()
+
+
+@pytest.mark.usefixtures("there")
+def test_a_node_that_was_just_lost_is_not_called_refused_because_ray_has_not_noticed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def dead(_: Node) -> None:
+        raise RayActorError
+
+    roster = follow(tmp_path)
+    assert wait_until(lambda: len(roster.members) == 1)
+    monkeypatch.setattr(Node, "versions", dead)
+    Node.made[0].lost.set()
+    assert wait_until(lambda: len(Node.made) > 3)  # it is tried again and again: it may come back
+    assert not roster.refused
+    assert [node["state"] for node in standing(tmp_path / ".log")] == ["lost"]
+    assert [line.split(",")[0] for line in caplog.messages] == ["the node box is lost"]
+    monkeypatch.setattr(module, "_DECLARED", 0.0)
+    assert wait_until(lambda: bool(roster.refused))
     roster.close()
 
 
