@@ -122,8 +122,7 @@ class Agent:
             with self._guard:
                 slot, _ = self._places.pop(place, (None, 0.0))
         if slot is None:
-            why = f"its place on a card was given back, as no batch came for it in {_OLD:g} s"
-            return self._answer([Again(why)] * len(parcel.tickets), (), began)
+            return Delivery(late=True)
         with slot, tempfile.TemporaryDirectory(dir=self._own) as scratch:
             tickets, names = self._placed(parcel, Path(scratch))
             if tickets is None:

@@ -165,6 +165,8 @@ class RayExecutor(Executor):
             delivery = slot.member.run(slot.place, tickets, heard, self._cargo)
         except (RayError, Lost):
             return [self._losses.lost(ticket, slot.member.name) for ticket in tickets]
+        if delivery.late:
+            return [self._losses.late(ticket, slot.member.name) for ticket in tickets]
         if delivery.peaks:
             self._local.estimates.peaks.take(delivery.peaks)
         self._losses.answered(tickets, delivery.answers)

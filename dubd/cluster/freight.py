@@ -43,14 +43,15 @@ class Parcel:
 class Delivery:
     """What a node answers. `made`: the outputs of each ticket by name, with their digests.
 
-    Where the batch was not begun, `lacks` are digests to be sent after all, or `unfit` says why the node is not for
-    tickets of this kind. `seconds` is the time that the node itself took.
+    Where the batch was not begun, `lacks` are digests to be sent after all, `unfit` says why the node is not for
+    tickets of this kind, or it came too `late` for its place on a card. `seconds` is what the node itself took.
     """
 
     answers: Sequence[Outcome | Again] = ()
     made: Sequence[Mapping[str, tuple[str, bytes]]] = ()
     lacks: Collection[str] = ()
     unfit: str | None = None
+    late: bool = False
     seconds: float = 0.0
     resident: frozenset[Kind] = frozenset()
     peaks: Sequence[Mapping[str, Any]] | None = None  # what was measured, where that is news

@@ -155,6 +155,8 @@ class Member:
             self.fitness.bar(ticket.kind, why, passing=not delivery.unfit)
             log.warning("%s is given no tasks of %s: it %s", self.name, ticket.stage, why)
             return replace(delivery, answers=[Again(f"{self.name} {why}")] * len(tickets))
+        if delivery.late:
+            return delivery
         self.resident = set(delivery.resident)
         self.held.add(cargo.unpack(tickets, delivery))
         return replace(delivery, answers=[_here(answer, self.name) for answer in delivery.answers], made=())

@@ -52,13 +52,14 @@ def test_a_disk_that_fails_while_an_input_is_put_in_place_costs_no_lease(box: Ma
         agent.close()
 
 
-def test_a_place_that_nobody_came_for_runs_nothing(box: Machine) -> None:
+def test_a_batch_that_comes_after_its_place_was_given_back_is_late_and_runs_nothing(box: Machine) -> None:
     ticket, agent = box.ticket("t"), Agent(1)
     try:
         number = place(agent, ticket)
         agent.give_back(number)
-        (answer,) = agent.run("run-0", number, Cargo().pack([ticket], Known())).answers
-        assert "its place on a card was given back" in str(answer)
+        delivery = agent.run("run-0", number, Cargo().pack([ticket], Known()))
+        assert delivery.late
+        assert not delivery.answers
         assert box.ledger().view("GPU-0").held == ()
     finally:
         agent.close()

@@ -13,8 +13,10 @@ import pytest
 
 from dubd.cluster import roster
 from dubd.cluster.executor import RayExecutor
+from dubd.cluster.member import Member
 from dubd.cluster.standing import lines, standing
 from dubd.errors import DubdError
+from dubd.schedule.admission import Start
 from dubd.schedule.scheduler import Scheduler
 from dubd.schedule.ticket import Ticket
 from tests.cluster.conftest import Grid
@@ -272,3 +274,22 @@ def test_a_node_that_the_network_is_parted_from_is_lost_and_joins_anew_and_what_
     told = [line.removeprefix(f"the node {member.name} ") for line in caplog.messages]
     joins = f"({member.address}) joins with 1 slots and no GPU"
     assert told == [joins, "is lost, what ran there runs elsewhere: no answer for 1 s", joins]
+
+
+def test_a_task_that_always_comes_too_late_for_its_place_on_a_card_fails(
+    grid: Grid, box: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid.join(1, 400)
+    reserve = Member.reserve
+
+    def slow(member: Member, start: Start) -> int | None:  # as when the way there takes longer than places are kept
+        place = reserve(member, start)
+        if place is not None:
+            member._ask(member._call("give_back", place))
+        return place
+
+    monkeypatch.setattr(Member, "reserve", slow)
+    with cluster(box, grid) as executor:
+        said = str(run(executor, [box.ticket("t")]).ended["t"])
+    assert "came too late for its place on a card 3 times, last at" in said
+    assert not box.lines("run")

@@ -34,3 +34,12 @@ def test_a_task_that_ended_begins_from_none() -> None:
         losses.lost(TICKET, "box1")
         losses.answered([TICKET], [{}])
     assert isinstance(losses.lost(TICKET, "box1"), Again)
+
+
+def test_a_task_that_comes_too_late_for_its_place_on_a_card_three_times_fails_however_often_it_was_lost() -> None:
+    losses = Losses()
+    losses.lost(TICKET, "box1")
+    assert [losses.late(TICKET, "box1"), losses.late(TICKET, "box2")] == [Again("late at box1"), Again("late at box2")]
+    error = losses.late(TICKET, "box3")
+    assert isinstance(error, DubdError)
+    assert error.reason == "render came too late for its place on a card 3 times, last at box3"
