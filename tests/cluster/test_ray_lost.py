@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,11 @@ from typing import Any
 import pytest
 
 from dubd.errors import Exit
+from dubd.folders import Folders
+from dubd.graph.rules import load
+from dubd.graph.video import Video
 from tests.cluster.conftest import HEAD
-from tests.cluster.test_clip import sound_home
+from tests.cluster.test_clip import CHECKOUT, sound_home
 from tests.scenarios.conftest import Home, lines_of, tasks
 
 AWAY = "2"  # s that Ray's head may be away, in place of 15
@@ -181,3 +185,12 @@ def test_what_is_no_ray_is_not_taken_for_one(home: Home) -> None:
         line.close()
     assert code == Exit.CLUSTER
     assert said.startswith(f"dubd: no Ray cluster at {host}:{port}: what answers there is no Ray; start one with")
+
+
+def test_plain_doit_says_the_same_of_a_ray_that_is_not_there(home: Home, talking_head: Path) -> None:
+    environ = {**home.environ, "DUBD_EXECUTOR": "ray", "RAY_ADDRESS": "127.0.0.1:1"}
+    Video.claim(talking_head, load(home.root / "rules" / "lite.yaml", ready=False), Folders.find(environ))
+    command = [sys.executable, "-m", "doit", "-f", CHECKOUT / "dodo.py", "-d", CHECKOUT]
+    done = subprocess.run(command, env=environ, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == Exit.CLUSTER, done.stderr
+    assert done.stderr.startswith("stop no Ray cluster at 127.0.0.1:1: Connection refused; start one with")
