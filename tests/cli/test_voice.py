@@ -10,7 +10,7 @@ import pytest
 
 from dubd.cli import voice
 from dubd.cli.board import Board, Lines
-from dubd.cli.voice import GPU_LOG, keep_log, voiced
+from dubd.cli.voice import CLUSTER_LOG, GPU_LOG, keep_log, voiced
 
 log = logging.getLogger(GPU_LOG)
 
@@ -71,6 +71,15 @@ def test_a_warning_is_a_line_and_notes_are_not(capsys: pytest.CaptureFixture[str
         log.info("a note")
     log.warning("after the build")
     assert capsys.readouterr().out == "GPU H200 is lost\n"
+
+
+def test_a_node_that_joins_is_a_line_and_stays_out_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    for board in (Board(), Lines()):
+        with voiced(board):
+            logging.getLogger(CLUSTER_LOG).info("the node box1 joins")
+    said = capsys.readouterr()
+    assert said.out == "the node box1 joins\n"
+    assert said.err == ""
 
 
 def test_json_lines_stay_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,23 @@ def test_a_daemon_whose_raylet_dies_says_what_is_missing_on_this_machine(
     )
 
 
+def test_a_daemon_whose_ray_head_hangs_is_ended_though_rays_calls_hang_with_it(
+    ray_head: Callable[[], Any], home: Home
+) -> None:
+    node = ray_head().head_node
+    daemon = home.start("watch", *RAY)
+    assert daemon.stdout
+    assert daemon.stdout.readline().startswith("watching ")
+    (head,) = processes(node, "gcs_server")
+    head.send_signal(signal.SIGSTOP)
+    code, lines = words(daemon, 40)
+    assert code == Exit.CLUSTER
+    assert lines[-1] == (
+        f"dubd: the head of the Ray cluster at {node.gcs_address} is lost (no answer for 5 s); "
+        "start Ray, then dubd: what is finished stays"
+    )
+
+
 def test_a_head_that_hangs_is_told_of_within_seconds(
     ray_head: Callable[[], Any], home: Home, talking_head: Path
 ) -> None:
