@@ -28,7 +28,7 @@ log = logging.getLogger("dubd.cluster")
 
 _EVERY = 1.0  # s between two looks at who is there
 _SILENT = 5.0  # s without an answer after which a node counts as gone
-_DECLARED = 90.0  # s that Ray has to find a node dead: 14 by itself where it is killed, 65 where the network is parted
+_DECLARED = 90.0  # s that Ray has to give a node up: it takes 14 where that was killed, a minute where it is parted
 _AGAIN = 60.0  # s after which a refused node is looked over again: a person may have mended it
 _NAMED = 3  # differences that are told
 
