@@ -1,13 +1,13 @@
 """From one machine to two hundred: a real local Ray cluster on recorded durations, and the same scheduler on paper.
 
-    python benchmarks/scale.py real [--segments 24] [--compress 2] [--megabytes 4]
+    python benchmarks/scale.py real [--segments 24] [--compress 2] [--megabytes 4] [--slots 2 2]
     python benchmarks/scale.py paper [--hours 100] [--nodes 1 4 16 64 200]
 
 real: the recorded seconds of each segment's stages in the lite chain (`benchmarks/scheduler.py`), divided by
---compress and slept by a worker in place of the stage, with an input of so many megabytes that goes by value; 2 slots
-a machine. One machine is the head alone, two are the head and a node: both are real Ray nodes of this computer, with
-agents, workers and transfers as on a network but for the network. `speed-up` is the first time over the
-second, the ideal 2.0.
+--compress and slept by a worker in place of the stage, with an input of so many megabytes that goes by value; --slots
+of the head and of the node. One machine is the head alone, two are the head and a node: both are real Ray nodes of
+this computer, with agents, workers and transfers as on a network but for the network. `speed-up` is the first time
+over the second, with equal slots the ideal is 2.0.
 
 paper: 8 slots and a card of 24 GB a node, the daemon's own decisions, a clock that jumps. What reads the source or a
 whole video (extract, voice, assemble) has the head's own 8 slots where storage goes by value, and any where it is
@@ -95,31 +95,31 @@ def chain(box: Box, segments: int, compress: float, blobs: Sequence[Path], video
 
 
 @contextmanager
-def cluster(site: Path, nodes: int) -> Iterator[str]:
-    """A Ray head and so many further nodes, in folders of their own; its address."""
+def cluster(site: Path, slots: Sequence[int]) -> Iterator[str]:
+    """A Ray head and the further nodes by their slots, in folders of their own; its address."""
     from ray.cluster_utils import Cluster
 
     temporary = Path(tempfile.mkdtemp(prefix="dubd-ray-"))
     store = 200 << 20
-    head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": store, "temp_dir": str(temporary)}
+    head = {"num_cpus": slots[0], "include_dashboard": False, "object_store_memory": store, "temp_dir": str(temporary)}
     grid = Cluster(initialize_head=True, head_node_args=head)
     path = os.pathsep.join((str(site), str(Path(__file__).parents[1])))
     try:
-        for number in range(nodes):
+        for number, count in enumerate(slots[1:]):
             own = {"XDG_CACHE_HOME": str(temporary / f"cache-{number}"), "PYTHONPATH": path}
-            grid.add_node(num_cpus=2, object_store_memory=store, env_vars=own)
+            grid.add_node(num_cpus=count, object_store_memory=store, env_vars=own)
         yield grid.address
     finally:
         grid.shutdown()
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def real(segments: int, compress: float, megabytes: int) -> None:
+def real(segments: int, compress: float, megabytes: int, slots: Sequence[int]) -> None:
     """Print the time of the same chain on one machine and on two."""
     from dubd.cluster.executor import RayExecutor
 
     taken = []
-    for nodes in (0, 1):
+    for used in (slots[:1], slots):
         with tempfile.TemporaryDirectory(prefix="dubd-scale-") as folder:
             root = Path(folder)
             site = Box(root, 1).site
@@ -129,7 +129,7 @@ def real(segments: int, compress: float, megabytes: int) -> None:
             for blob in blobs:
                 blob.write_bytes(os.urandom(megabytes << 20))
             box = Box(root)
-            with cluster(site, nodes) as address, RayExecutor(root / "work" / ".log", 2, address) as executor:
+            with cluster(site, used) as address, RayExecutor(root / "work" / ".log", used[0], address) as executor:
                 run(executor, [chain(box, 4, 1000.0, blobs[:1])])  # every kind of worker is warm, as after a minute
                 sources = chains(box, segments, compress, blobs)
                 began, spent = time.monotonic(), time.process_time()
@@ -138,9 +138,9 @@ def real(segments: int, compress: float, megabytes: int) -> None:
             taken.append(seconds)
             ended = [out for source in sources for out in source.ended.values()]
             where = [out.get("node", "") for out in ended if isinstance(out, dict)]
-            ideal = sum(task.stage.seconds(1) for task in tasks(SEGMENT, [segments])) / compress / (2 * (nodes + 1))
+            ideal = sum(task.stage.seconds(1) for task in tasks(SEGMENT, [segments])) / compress / sum(used)
             print(
-                f"{nodes + 1} machine(s): {len(where)} tasks, {sum(map(bool, where))} on the node, {seconds:.1f} s "
+                f"{len(used)} machine(s): {len(where)} tasks, {sum(map(bool, where))} on the node, {seconds:.1f} s "
                 f"(ideal {ideal:.1f}), {cpu / len(where) * 1000:.1f} ms of the head's processor a task, "
                 f"speed-up {taken[0] / seconds:.2f}; load {os.getloadavg()[0]:.1f}",
                 flush=True,
@@ -223,13 +223,14 @@ def main() -> None:
     on.add_argument("--segments", type=int, default=24)
     on.add_argument("--compress", type=float, default=2.0)
     on.add_argument("--megabytes", type=int, default=4)
+    on.add_argument("--slots", nargs=2, type=int, default=[2, 2])
     sheet = kinds.add_parser("paper")
     sheet.add_argument("--hours", type=float, default=100.0)
     sheet.add_argument("--nodes", nargs="+", type=int, default=[1, 4, 16, 64, 200])
     sheet.add_argument("--chains", nargs="+", default=["lite", "sound", "wav2lip"])
     asked = args.parse_args()
     if asked.kind == "real":
-        real(asked.segments, asked.compress, asked.megabytes)
+        real(asked.segments, asked.compress, asked.megabytes, asked.slots)
     else:
         paper(asked.hours, asked.nodes, asked.chains)
 
