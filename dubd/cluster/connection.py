@@ -26,7 +26,7 @@ class Connection:
         self._address, named = _found(address)
         if why := probe.silence(self._address):
             raise _absent(named, why)
-        guard.connected(self._address)
+        guard.connecting(self._address)
         # Ray would put "0 CPUs, no GPU" warnings and each lost task on the terminal; dubd tells what came of them.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -40,6 +40,7 @@ class Connection:
             raise _absent(named, f"no connection in {_CONNECTED:g} s")
         if self._fault:
             raise _absent(named, _line(self._fault)) from self._fault
+        guard.connected()
 
     def close(self) -> None:
         """Actors of this process end with it."""

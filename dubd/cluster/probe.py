@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 
@@ -27,16 +28,26 @@ def parted(address: str) -> tuple[str, int]:
 
 
 def silence(address: str) -> str | None:
-    """Why there is no Ray to be spoken to at HOST:PORT, in a few words; None where there may be.
-
-    A process that hangs has its connections accepted by the kernel: only its first word tells that it lives.
-    """
+    """Why there is no Ray to be spoken to at HOST:PORT, in a few words; None where there may be."""
     try:
-        with socket.create_connection(parted(address), timeout=_ANSWER) as line:
-            line.sendall(_HELLO)
-            said = line.recv(_FRAME)
-    except TimeoutError:
-        return f"no answer for {_ANSWER:g} s"
+        return None if greet(address) else "what answers there is no Ray"
     except OSError as error:
-        return error.strerror or str(error)
-    return None if said[3:4] == bytes([_SETTINGS]) else "what answers there is no Ray"
+        return words(error)
+
+
+def greet(address: str) -> bool:
+    """Whether what answers at HOST:PORT may be Ray. Errors: OSError where nothing answers.
+
+    A process that hangs has its connections accepted by the kernel: only its first word tells that it lives. With TLS
+    that is not heard, and a connection is enough.
+    """
+    with socket.create_connection(parted(address), timeout=_ANSWER) as line:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return True
+        line.sendall(_HELLO)
+        return line.recv(_FRAME)[3:4] == bytes([_SETTINGS])
+
+
+def words(error: OSError) -> str:
+    """In a few words what went wrong."""
+    return f"no answer for {_ANSWER:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
