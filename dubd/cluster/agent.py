@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,37 +96,48 @@ class Agent:
 
     def give_back(self, place: int) -> None:
         """Nobody wants it any more."""
-        with self._guard:
-            slot, _ = self._places.pop(place, (None, 0.0))
-        if slot:
+        if slot := self._taken(place):
             slot.close()
 
     def run(self, run: str, place: int | None, parcel: Parcel) -> Delivery:
         """Do a batch, on a place that was reserved or on a CPU slot. Running it twice gives the same bytes."""
         began = time.monotonic()
-        if why := unfit(parcel):
-            if place is not None:
-                self.give_back(place)
-            return Delivery(unfit=why)
-        try:
-            for digest, data in parcel.loads.items():
-                self._hold.put(digest, data)
-        except OSError:
-            if place is not None:
-                self.give_back(place)
-            raise
-        if lacks := self._hold.lacks(set(parcel.contents.values())):
-            return Delivery(lacks=lacks)  # the place is kept for the second try
-        slot: Slot | None = Slot()
-        if place is not None:
-            with self._guard:
-                slot, _ = self._places.pop(place, (None, 0.0))
+        slot = Slot() if place is None else self._taken(place)  # before anything that takes its time
         if slot is None:
             return Delivery(late=True)
-        with slot, tempfile.TemporaryDirectory(dir=self._own) as scratch:
+        with ExitStack() as held:
+            held.enter_context(slot)
+            if why := unfit(parcel):
+                return Delivery(unfit=why)
+            for digest, data in parcel.loads.items():
+                self._hold.put(digest, data)
+            needed = set(parcel.contents.values())
+            lacks = self._hold.lacks(needed)
+            if not lacks and (delivery := self._done(run, slot, parcel, began)):
+                return delivery
+            if place is not None:  # kept for the second try
+                held.pop_all()
+                with self._guard:
+                    self._places[place] = slot, time.monotonic()
+            return Delivery(lacks=lacks or needed)
+
+    def close(self) -> None:
+        """End the workers and remove what was kept."""
+        self._local.close()
+        shutil.rmtree(self._own, ignore_errors=True)
+        os.close(self._lock)
+
+    def _taken(self, place: int) -> Slot | None:
+        with self._guard:
+            slot, _ = self._places.pop(place, (None, 0.0))
+        return slot
+
+    def _done(self, run: str, slot: Slot, parcel: Parcel, began: float) -> Delivery | None:
+        """What came of it; None where it was not begun, as an input went meanwhile."""
+        with tempfile.TemporaryDirectory(dir=self._own) as scratch:
             tickets, names = self._placed(parcel, Path(scratch))
             if tickets is None:
-                return Delivery(lacks=set(parcel.contents.values()))
+                return None
             heard = dict[int, float]()
             with self._guard:
                 self._heard[run] = heard
@@ -138,12 +149,6 @@ class Agent:
                     del self._heard[run]
             made = [{} if parcel.shared else self._made(*pair) for pair in zip(tickets, answers, strict=True)]
             return self._answer([_named(answer, names) for answer in answers], made, began)
-
-    def close(self) -> None:
-        """End the workers and remove what was kept."""
-        self._local.close()
-        shutil.rmtree(self._own, ignore_errors=True)
-        os.close(self._lock)
 
     def _placed(self, parcel: Parcel, scratch: Path) -> tuple[list[Ticket] | None, dict[str, str]]:
         """The tickets with paths of this machine, and whose names those are; None where an input went meanwhile."""

@@ -45,7 +45,7 @@ class Roster:
         self._here: str = ray.get_runtime_context().get_node_id()
         self._members: dict[str, Member] = {}
         self._refused: dict[str, tuple[str, str, float]] = {}  # name, why, and when (s)
-        self._gone: list[tuple[Member, float]] = []  # and when (s)
+        self._gone: dict[str, tuple[Member, float]] = {}  # by node, and when (s)
         self._joining: set[str] = set()
         self._starting: set[Member] = set()  # of those, the ones that have an agent
         self._guard = threading.Lock()
@@ -77,7 +77,7 @@ class Roster:
             here = self._members
             return [
                 *(member for member in here.values() if member.lost.is_set()),
-                *(member for member, _ in self._gone if member.id not in here),
+                *(member for member, _ in self._gone.values() if member.id not in here),
             ]
 
     @property
@@ -137,7 +137,7 @@ class Roster:
         with self._guard:
             for ident in [ident for ident in self._refused if ident not in nodes]:
                 del self._refused[ident]
-            self._gone = [(member, at) for member, at in self._gone if now - at < PATIENCE]
+            self._gone = {ident: gone for ident, gone in self._gone.items() if now - gone[1] < PATIENCE}
             refused = {ident for ident, (_, _, at) in self._refused.items() if now - at < _AGAIN}
             fresh = nodes.keys() - self._members.keys() - self._joining - refused
             self._joining |= fresh
@@ -175,6 +175,7 @@ class Roster:
             joins = why is None and member and not self._closed.is_set()
             if joins and member:
                 self._members[member.id] = member
+                self._gone.pop(member.id, None)
             elif dead and self._just_lost(node["NodeID"]):
                 why = None
             elif why is not None:
@@ -194,7 +195,7 @@ class Roster:
 
     def _just_lost(self, ident: str) -> bool:
         """Whether a node was lost so lately that Ray may not know yet."""
-        return any(member.id == ident and time.monotonic() - at < _DECLARED for member, at in self._gone)
+        return ident in self._gone and time.monotonic() - self._gone[ident][1] < _DECLARED
 
     def _objection(self, member: Member) -> str | None:
         if found := differences(self._ours, member.versions()):
@@ -219,7 +220,7 @@ class Roster:
         with self._guard:
             if self._members.pop(member.id, None) is None:
                 return
-            self._gone.append((member, time.monotonic()))
+            self._gone[member.id] = member, time.monotonic()
         log.warning("the node %s is lost, what ran there runs elsewhere: %s", member.name, why)
         with suppress(RayError):
             member.forsake()
@@ -246,9 +247,9 @@ class Roster:
         with self._guard:
             nodes = [_member(member) for member in self._members.values()]
             nodes += [{"name": name, "state": "refused", "why": why} for name, why, _ in self._refused.values()]
-            nodes += [
-                {"name": m.name, "state": "lost", "why": None} for m, _ in self._gone if m.id not in self._members
-            ]
+            here = {node["name"] for node in nodes}  # with another id where Ray was started there again
+            lost = sorted({member.name for member, _ in self._gone.values()} - here)
+            nodes += [{"name": name, "state": "lost", "why": None} for name in lost]
         told = {"pid": os.getpid(), "nodes": nodes}
         with self._writing:
             if self._closed.is_set() or told == self._written:

@@ -72,3 +72,19 @@ def test_what_found_no_room_is_told_to_the_other_processes_of_the_machine(box: M
         assert list((box.folder / "runtime" / "vram" / "GPU-0").glob("*.wanted"))
     finally:
         agent.close()
+
+
+def test_a_place_is_kept_for_the_second_try_where_the_node_has_let_an_input_go(box: Machine) -> None:
+    ticket, agent = box.ticket("t"), Agent(1)
+    try:
+        cargo, held = Cargo(), Known()
+        whole = cargo.pack([ticket], held)
+        held.add(whole.contents.values())
+        number = place(agent, ticket)
+        lacking = agent.run("run-0", number, cargo.pack([ticket], held))
+        assert set(lacking.lacks) == set(whole.contents.values())
+        assert len(box.ledger().view("GPU-0").held) == 1
+        assert agent.run("run-1", number, whole).answers
+    finally:
+        agent.close()
+    assert box.ledger().view("GPU-0").held == ()

@@ -72,7 +72,7 @@ def json_of(lines: Sequence[str]) -> dict[str, dict[str, Any]]:
     return tasks("\n".join(line.strip() for line in lines if line.startswith("{")))
 
 
-def words(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, list[str]]:
+def words(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, list[str]]:
     """The exit code, and the lines that are no JSON."""
     said = process.communicate(timeout=seconds)[0]
     return process.returncode, [line for line in said.splitlines() if not line.startswith("{")]
@@ -88,7 +88,7 @@ def test_a_run_whose_ray_head_dies_says_so_and_the_next_one_makes_only_what_is_n
     first = [run.stdout.readline() for _ in range(3)]
     (head,) = processes(node, "gcs_server")
     head.kill()
-    rest, _ = run.communicate(timeout=20)
+    rest, _ = run.communicate(timeout=60)
     assert run.returncode == Exit.CLUSTER, rest
     assert rest.splitlines()[-1] == (  # Ray's own line may be ahead of it
         f"dubd: the head of the Ray cluster at {address} is lost (Connection refused); "
@@ -131,12 +131,29 @@ def test_a_daemon_whose_ray_head_hangs_is_ended_though_rays_calls_hang_with_it(
     assert daemon.stdout.readline().startswith("watching ")
     (head,) = processes(node, "gcs_server")
     head.send_signal(signal.SIGSTOP)
-    code, lines = words(daemon, 40)
+    code, lines = words(daemon)
     assert code == Exit.CLUSTER
     assert lines[-1] == (
         f"dubd: the head of the Ray cluster at {node.gcs_address} is lost (no answer for 5 s); "
         "start Ray, then dubd: what is finished stays"
     )
+
+
+def test_a_daemon_that_is_told_to_stop_while_ray_hangs_has_stopped_and_not_lost_ray(
+    ray_head: Callable[[], Any], home: Home
+) -> None:
+    node = ray_head().head_node
+    daemon = home.start("watch", *RAY)
+    assert daemon.stdout
+    assert daemon.stdout.readline().startswith("watching ")
+    (head,) = processes(node, "gcs_server")
+    head.send_signal(signal.SIGSTOP)
+    for _ in range(2):
+        os.kill(daemon.pid, signal.SIGINT)
+        time.sleep(0.2)
+    code, lines = words(daemon)
+    assert code == Exit.STOPPED
+    assert not any("Ray" in line for line in lines if line.startswith("dubd:"))
 
 
 def test_a_head_that_hangs_is_told_of_within_seconds(
@@ -147,7 +164,7 @@ def test_a_head_that_hangs_is_told_of_within_seconds(
     head.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     done = home.dubd("run", talking_head, *RAY)
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 30  # Ray by itself tries for minutes
     assert done.returncode == Exit.CLUSTER
     assert lines_of(done) == [
         f"dubd: no Ray cluster at {node.gcs_address}: no answer for 5 s; "
@@ -163,7 +180,7 @@ def test_a_signal_ends_dubd_while_it_waits_for_a_head_that_hangs(home: Home, num
         silent.settimeout(20)
         line, _ = silent.accept()
         os.kill(daemon.pid, number)
-        code, lines = words(daemon, 3)
+        code, lines = words(daemon)
         line.close()
     assert (code, lines) == (ended, [])
 

@@ -227,3 +227,30 @@ def test_each_process_has_a_token_of_its_own_in_the_shared_folder(
     assert seen == [f".cluster-token-{os.getpid()}"]
     roster.close()
     assert [path.name for path in tmp_path.glob(".cluster-token*")] == [f".cluster-token-{os.getppid()}"]
+
+
+def test_a_node_that_was_lost_again_and_again_is_lost_once_and_not_at_all_once_it_is_back(
+    there: list[str], tmp_path: Path
+) -> None:
+    roster = follow(tmp_path)
+    for count in range(1, 4):
+        assert wait_until(lambda: len(roster.members) == 1 and len(Node.made) == count)  # noqa: B023
+        Node.made[-1].lost.set()
+    assert wait_until(lambda: len(Node.made) == 4 and len(roster.members) == 1)
+    assert not roster.gone
+    there.remove("box")
+    assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["lost"])
+    assert len(roster.gone) == 1
+    roster.close()
+
+
+def test_a_node_whose_ray_was_started_again_is_not_lost_as_well(
+    there: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_names", lambda nodes: {node["NodeID"]: node["NodeID"][:3] for node in nodes})
+    roster = follow(tmp_path)
+    assert wait_until(lambda: len(roster.members) == 1)
+    there[1:] = ["box again"]
+    assert wait_until(lambda: len(Node.made) == 2 and len(roster.members) == 1)
+    assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["joined"])
+    roster.close()
