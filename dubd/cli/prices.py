@@ -29,8 +29,13 @@ def prices(watts: float | None, price: float | None, gpu_hour: float | None) -> 
     return Prices(watts, price, gpu_hour)
 
 
-def show_prices(prices: Mapping[str, float | None], cloud: Sequence[Mapping[str, Any]]) -> None:
-    """Energy and price of the GPUs, as far as rates were given, and what the same minutes cost elsewhere."""
+def show_prices(
+    prices: Mapping[str, float | None], cloud: Sequence[Mapping[str, Any]], videos: int | None = None
+) -> None:
+    """Energy and price of the GPUs, as far as rates were given, and what the same minutes cost elsewhere.
+
+    With `videos`, of so many; a service that was asked for some of them says so.
+    """
     if prices["kwh"] is not None:
         at = "" if prices["energy_price"] is None else f", {prices['energy_price']:.2f} at the price given"
         say(f"energy of the GPUs: {prices['kwh']:.1f} kWh{at}")
@@ -39,4 +44,5 @@ def show_prices(prices: Mapping[str, float | None], cloud: Sequence[Mapping[str,
     for one in cloud:
         cost = "no price known" if one["price"] is None else f"{one['price']:,.2f} {one['currency']}"
         lips = "with lips" if one["lips"] else "without lips"
-        say(f"elsewhere: {one['service']}, {lips}: {cost} (as of {one['as_of']}; {one['note']})")
+        some = f" for {one['videos']} of {videos} videos" if videos and one["videos"] < videos else ""
+        say(f"elsewhere: {one['service']}, {lips}: {cost}{some} (as of {one['as_of']}; {one['note']})")

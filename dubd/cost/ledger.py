@@ -25,6 +25,7 @@ def empty() -> dict[str, Any]:
         "spared": {"tasks": 0, "cpu": 0.0, "gpu": 0.0},
         "remembered": 0,  # utterances that the translation memory had
         "fresh": {"utterances": 0, "seconds": 0.0},  # of translate tasks that it had nothing of
+        "cold": {"utterances": 0, "seconds": 0.0},  # of those of them that had their worker's load in them
     }
 
 
@@ -35,8 +36,10 @@ def kept(state: State) -> dict[str, Any] | None:
     they were kept by month stand in that of the last run.
     """
     spent: dict[str, Any] | None = state.note(NOTE)
-    if spent is None or "months" in spent:
-        return spent
+    if spent is None:
+        return None
+    if "months" in spent:
+        return spent | {"months": {name: empty() | sums for name, sums in spent["months"].items()}}
     runs = state.runs()
     last = max((run["at"] for run in runs.values()), default=time.time())
     sums = {name: spent[name] for name in empty() if name in spent}
@@ -121,6 +124,7 @@ def _count(sums: dict[str, Any], event: Event) -> None:
     if event.stage == "translate" and event.state == "ran":
         known = int(event.facts.get("remembered", 0))
         sums["remembered"] += known
-        if not known:
-            sums["fresh"]["utterances"] += int(event.facts.get("utterances", 0))
-            sums["fresh"]["seconds"] = round(sums["fresh"]["seconds"] + event.seconds, 3)
+        if not known and (utterances := int(event.facts.get("utterances", 0))):
+            took = sums["cold" if event.facts.get("loaded") else "fresh"]
+            took["utterances"] += utterances
+            took["seconds"] = round(took["seconds"] + event.seconds, 3)

@@ -11,10 +11,11 @@ from typing import Any
 from dubd.cost.ledger import empty, finished, kept
 from dubd.cost.ledger import month as month_of
 from dubd.cost.prices import Prices, elsewhere
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit, disk_fault
+from dubd.graph import rules
 from dubd.graph.report import stage_of
 from dubd.graph.state import FILE, State
-from dubd.graph.video import Video
+from dubd.graph.video import RULE
 
 UNFINISHED = "unfinished"
 
@@ -23,52 +24,94 @@ def costs(folders: Iterable[Path], prices: Prices, one: Path | None = None) -> d
     """Every video's costs, and the sums by month (local time), then of them all.
 
     A month has the work that ended in it, and the videos and minutes that were finished in it first; what was never
-    finished is in `UNFINISHED`. With `one` it is told alone, as it is told among the others. A video that cannot be
-    read is left out of the sums and named in `unread`.
+    finished is in `UNFINISHED`. With `one` it is told alone, as it is told among the others. `faults` names what could
+    not be read, and what of its video is `uncounted` for it: the "price" elsewhere, with it the "minutes", or "all".
+    Errors: DubdError where the records of `one` cannot be read.
     """
-    found, unread = [], []
+    found: dict[Path, dict[str, Any]] = {}
+    unread = []
     for folder in folders:
         try:
-            if (folder / FILE).exists():
-                found.append((folder, _video(folder)))
-        except (DubdError, OSError, ValueError, KeyError, TypeError):
-            unread.append(folder.name)
-    _estimate([video for _, video in found])
+            found[folder] = _video(folder)
+        except DubdError as error:
+            if folder == one:
+                raise
+            unread.append(_fault(folder, "all", error))
+    _estimate(list(found.values()))
     if one is not None:
-        found, unread = [(f, video) for f, video in found if f == one], [name for name in unread if name == one.name]
+        found, unread = {one: found[one]}, []
     by_month = defaultdict[str, list[dict[str, Any]]](list)
-    for _, video in found:
+    for video in found.values():
         for month, part in video["months"].items():
             by_month[month].append(part)
     return {
         "videos": [
-            {name: video[name] for name in ("video", "month", "origin")} | _sum(video["months"].values(), prices)
-            for _, video in found
+            {name: video[name] for name in ("video", "finished", "origin")} | _sum(video["months"].values(), prices)
+            for video in found.values()
         ],
-        "months": [{"month": month, **_sum(by_month[month], prices)} for month in sorted(by_month)],
+        "months": [_month(month, by_month[month], prices) for month in sorted(by_month)],
         "total": _sum([part for parts in by_month.values() for part in parts], prices),
-        "unread": unread,
+        "faults": [*unread, *(video["fault"] for video in found.values() if video["fault"])],
     }
 
 
+def _month(month: str, parts: Collection[Mapping[str, Any]], prices: Prices) -> dict[str, Any]:
+    """A month's sums; of `UNFINISHED` those of the videos alone, as what they took is in the months."""
+    row = {"month": month, **_sum(parts, prices)}
+    told = row if month != UNFINISHED else ("month", "videos", "minutes", "cloud")
+    return {name: value if name in told else None for name, value in row.items()}
+
+
 def _video(folder: Path) -> dict[str, Any]:
-    video = Video.open(folder)
-    state = State(folder)
+    """What was spent stands in the records alone: a broken rule or plan costs no more than what is read there."""
+    runs, spent = _records(folder)
+    minutes, cloud, fault, lacks = 0.0, list[Mapping[str, Any]](), None, "minutes"
     try:
-        runs, spent = state.runs(), kept(state)
-    finally:
-        state.close()
-    try:
-        minutes = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["samples"] / 48_000 / 60
-    except FileNotFoundError:
-        minutes = 0.0
-    first = (spent and spent["finished"]) or finished(runs) or UNFINISHED
-    months = {month: empty() | sums for month, sums in (spent["months"] if spent else _last_runs(runs)).items()}
+        minutes, lacks = _minutes(folder / "plan.json"), "price"
+        rule = rules.load(folder / RULE, ready=False)
+        cloud = elsewhere(minutes, len(rule.languages.target), lips=rule.stages.lipsync.on)
+    except DubdError as error:
+        fault = _fault(folder, lacks, error)
+    last = (spent and spent["finished"]) or finished(runs)
+    months: dict[str, dict[str, Any]] = spent["months"] if spent else _last_runs(runs)
     for sums in months.values():
         sums |= {"videos": 0, "minutes": 0.0, "cloud": []}
-    cloud = elsewhere(minutes, len(video.rule.languages.target), lips=video.rule.stages.lipsync.on)
+    first = last or UNFINISHED
     months[first] = months.get(first, empty()) | {"videos": 1, "minutes": minutes, "cloud": cloud}
-    return {"video": video.id, "month": first, "origin": "builds" if spent else "last runs", "months": months}
+    origin = "builds" if spent else "last runs"
+    return {"video": folder.name, "finished": last, "origin": origin, "months": months, "fault": fault}
+
+
+def _records(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
+    """The last runs, and what is kept of all builds. Errors: DubdError."""
+    if not (folder / FILE).exists():
+        return {}, None
+    state = State(folder)
+    try:
+        return state.runs(), kept(state)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "check the disk, or delete it to have all built anew"
+        reason = f"the state file cannot be used: {error}"
+        raise DubdError(reason, file=folder / FILE, remedy=remedy, exit=Exit.WORKSPACE) from error
+    finally:
+        state.close()
+
+
+def _minutes(plan: Path) -> float:
+    """Of video; 0 where it is not planned yet. Errors: DubdError where a hand edit broke the plan."""
+    try:
+        return float(json.loads(plan.read_text(encoding="utf-8"))["samples"]) / 48_000 / 60
+    except FileNotFoundError:
+        return 0.0
+    except OSError as error:
+        raise disk_fault(error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = "mend it, or delete it to have it made"
+        raise DubdError(f"is not a plan ({error})", file=plan, remedy=remedy, exit=Exit.INPUT) from error
+
+
+def _fault(folder: Path, uncounted: str, error: DubdError) -> dict[str, Any]:
+    return {"video": folder.name, "uncounted": uncounted, **error.to_json()}
 
 
 def _last_runs(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -85,21 +128,23 @@ def _last_runs(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 def _estimate(videos: Sequence[Mapping[str, Any]]) -> None:
     """Seconds that the translation memory spared: what an utterance took the video itself, else all of them.
 
-    None where no utterance of any video was translated without it.
+    Tasks that had their worker's load in them count only where there are no others. None where no utterance of any
+    video was translated without the memory.
     """
-    fresh = [[part["fresh"] for part in video["months"].values()] for video in videos]
-    of_all = _each([one for own in fresh for one in own])
-    for video, own in zip(videos, fresh, strict=True):
-        each = _each(own) or of_all
-        for part in video["months"].values():
+    of_all = [part for video in videos for part in video["months"].values()]
+    for video in videos:
+        own = list(video["months"].values())
+        ways = (_each(parts, kind) for kind in ("fresh", "cold") for parts in (own, of_all))
+        each = next((seconds for seconds in ways if seconds is not None), None)
+        for part in own:
             known = part["remembered"]
             part["remembered_seconds"] = 0.0 if not known else None if each is None else each * known
 
 
-def _each(fresh: Sequence[Mapping[str, Any]]) -> float | None:
+def _each(parts: Sequence[Mapping[str, Any]], kind: str) -> float | None:
     """Seconds of one utterance."""
-    utterances = sum(one["utterances"] for one in fresh)
-    return sum(one["seconds"] for one in fresh) / utterances if utterances else None
+    utterances = sum(part[kind]["utterances"] for part in parts)
+    return sum(part[kind]["seconds"] for part in parts) / utterances if utterances else None
 
 
 def _sum(parts: Collection[Mapping[str, Any]], prices: Prices) -> dict[str, Any]:
