@@ -8,7 +8,7 @@ share of a card's compute that a stage takes when alone are assumptions (--share
 stages on one card gain nothing), and as many workers of a stage may run on a card as it takes to fill that: 1 / share,
 rounded up. Videos of 2 to 5 minutes, from a fixed seed.
 
-`bound` is the largest of VRAM-seconds / VRAM, device time / devices (slots, where no stage needs a card), and the
+`bound` is the largest of VRAM-seconds / VRAM, GPU time / cards (CPU time / slots, where no stage needs a card), and the
 longest path through one video. `own` is the bound under dubd's own terms: so many workers a stage and card (`worker`),
 only what fits a card at once, and all of them slowed down together (`sharing`, a linear program over the sets of
 stages that can run side by side), a load when the first ticket of a stage is ready, and CPU time / slots.
@@ -226,7 +226,8 @@ def row(
     former = Machine(fifo, tasks(chain, segments), cards, slots, aged=order == "age")
     old = former.run()
     limits = bounds(chain, segments, cards, slots)
-    by = max(("VRAM", "device", "path"), key=lambda limit: limits.get(limit, 0.0))
+    plain = ("VRAM", "GPU", "path") if "VRAM" in limits else ("CPU", "path")
+    by = max(plain, key=lambda limit: limits[limit])
     own = max(limits, key=lambda limit: limits[limit])
     times = f"{span / 3600:>10.2f}{limits[by] / 3600:>10.2f}{by:>10}"
     ratios = f"{span / limits[by]:>10.3f}{span / limits[own]:>10.3f}{own:>10}"

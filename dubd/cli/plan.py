@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dubd.cli.console import clock, console, many, say, show_json
+from dubd.cli.asked import file_of
+from dubd.cli.console import clock, complain, console, many, say, show_json
 from dubd.cli.prices import GpuHour, Price, Watts, prices, show_prices
 from dubd.errors import DubdError, Exit
 from dubd.folders import Folders
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from dubd.graph.rule import Rule
 
 _BY = {
-    "device": "device time",
+    "GPU": "GPU time",
     "CPU": "CPU time",
     "head": "the head, which alone reads whole videos",
     "VRAM": "GPU memory",
     "path": "the way through one video",
     "worker": "one stage's workers",
-    "sharing": "GPU time",
+    "sharing": "sharing of the GPUs",
 }
 
 
@@ -34,7 +37,7 @@ def plan(
         list[str] | None, typer.Argument(metavar="[VIDEO...]", help="Files, or ids; else --hours.")
     ] = None,
     hours: Annotated[float | None, typer.Option("--hours", min=0.001, max=1e6, help="Hours of video.")] = None,
-    rule: Annotated[str | None, typer.Option("--rule", "-r", help="A rule's name, or the path of one.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", "-r", help="A rule's name, its path, or a video's id.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="HH:MM", help="When it must be done: how many GPUs?")
     ] = None,
@@ -69,15 +72,19 @@ def plan(
     rates_given = prices(watts, price, gpu_hour)
     within = None if by is None else _until(by, datetime.now())
     folders = Folders.find()
-    lengths = _lengths(videos, folders) if videos else _amount(hours or 0.0, EACH)
     found = _rule(rule, folders)
-    asked = Asked(lengths, gpus, cores, within, machines, rates_given)
+    lengths, code = _lengths(videos, folders) if videos else (_amount(hours or 0.0, EACH), Exit.OK)
+    if not lengths:
+        raise typer.Exit(int(code))
+    wanted = Asked(lengths, gpus, cores, within, machines, rates_given)
     machine = Machine(len(os.sched_getaffinity(0)), [(device.name, device.total) for device in gpu().devices()])
-    data = make(found, asked, rates(folders.workspace), machine, disk(folders.workspace))
+    data = make(found, wanted, rates(folders.workspace), machine, disk(folders.workspace))
     if json:
         show_json(data)
-        return
-    _show(data, by)
+    else:
+        _show(data, by)
+    if code:
+        raise typer.Exit(int(code))
 
 
 def _amount(hours: float, each: float) -> list[float]:
@@ -85,13 +92,39 @@ def _amount(hours: float, each: float) -> list[float]:
     return [hours * 3600 / count] * count
 
 
-def _lengths(videos: Iterable[str], folders: Folders) -> list[float]:
-    """Seconds of each; one that is named twice, or by its file and its id, is dubbed once."""
-    files = {_same(path): path for path in (_file(video, folders) for video in videos)}
-    return [_seconds(path) for path in files.values()]
+def _lengths(videos: Iterable[str], folders: Folders) -> tuple[list[float], Exit]:
+    """Seconds of each, and the code of the first one's fault that cannot be planned; those are told of.
+
+    One that is named twice is dubbed once: by one file, by its id, or by files of which `dubd run` makes one video.
+    """
+    known, lengths, code = set[object](), list[float](), Exit.OK
+    names: dict[str, str] = {}
+    for text in videos:
+        try:
+            path, name = _file(text, folders)
+            same = {_inode(path), name or _name(path, folders, names)}
+            if not same & known:
+                lengths.append(_seconds(path))
+            known |= same
+        except DubdError as error:
+            complain(error)
+            code = code or error.exit
+    return lengths, code
 
 
-def _same(path: Path) -> object:
+def _file(text: str, folders: Folders) -> tuple[Path, str | None]:
+    """A video's file, and its id where it is one of the workspace."""
+    from dubd.cli.chosen import chosen
+    from dubd.graph.video import Video
+
+    path = Path(text)
+    if path.is_file():
+        return path, None
+    video = Video.open(chosen(text, folders))
+    return video.folder / video.source, video.id
+
+
+def _inode(path: Path) -> object:
     """What two names of one file have in common: a video's source is a link to the drop."""
     try:
         stat = path.stat()
@@ -100,22 +133,25 @@ def _same(path: Path) -> object:
     return stat.st_dev, stat.st_ino
 
 
-def _file(text: str, folders: Folders) -> Path:
-    from dubd.cli.chosen import chosen
-    from dubd.graph.video import Video
+def _name(path: Path, folders: Folders, names: dict[str, str]) -> str:
+    """The id that `dubd run` would give it; `names` are those of drops by content, whose first one names them all."""
+    from dubd.graph.video import content_key, slug
+    from dubd.service.aliases import taken
 
-    path = Path(text)
-    if path.is_file():
-        return path
-    folder = chosen(text, folders)
-    return folder / Video.open(folder).source
+    drop, folder = taken(Path(os.path.abspath(path)), folders)
+    key = content_key(path)
+    name = folder.name if folder else f"{slug(path.stem)}-{key}"
+    return names.setdefault(key, name) if drop.is_relative_to(folders.inbox) else name
 
 
 def _seconds(path: Path) -> float:
-    """As the container tells it: nothing is decoded."""
+    """As the container tells it: nothing is decoded. Errors: DubdError where it lacks what can be dubbed."""
     from dubd.media import ffmpeg
+    from dubd.media.source import pick
 
-    told = ffmpeg.probe(path).get("format", {}).get("duration")
+    found = ffmpeg.probe(path)
+    pick(found, path)
+    told = found.get("format", {}).get("duration")
     try:
         return max(float(told), 0.001)
     except (TypeError, ValueError):
@@ -124,17 +160,17 @@ def _seconds(path: Path) -> float:
 
 
 def _rule(name: str | None, folders: Folders) -> Rule:
-    """By name or path, else the default; models and libraries need not be here for a plan."""
-    from dubd.graph.rules import SUFFIXES, Rules, check, load
+    """By name, path or video, else the default; models and libraries need not be here for a plan."""
+    from dubd.graph.rules import Rules, check, load
 
+    if name:
+        return load(file_of(name, folders), ready=False)
     rules = Rules(folders.rules)
-    if name and name.endswith(SUFFIXES):
-        return load(Path(name), ready=False)
     for path in rules.paths():
         found, _ = check(path, ready=False)
-        if found and (path.stem == name if name else found.default):
+        if found and found.default:
             return found
-    return rules.named(name) if name else rules.for_drop(folders.inbox / "video.mp4", folders.inbox)
+    return rules.for_drop(folders.inbox / "video.mp4", folders.inbox)
 
 
 def _until(text: str, now: datetime) -> float:
@@ -153,7 +189,8 @@ def _until(text: str, now: datetime) -> float:
 
 def _show(data: Mapping[str, Any], by: str | None) -> None:
     say(f"{_hours(data['hours'])} of video in {many(data['videos'], 'video')}, rule {data['rule']}", "bold")
-    console().print(_stages(data["stages"]))
+    out = console()
+    out.print(_stages(data["stages"], out.width))
     unknown, on_gpu = data["unknown"], data["vram"]["card"] is not None
     least = "at least " if unknown else ""
     say(f"in all: {least}{_hours(data['gpu_hours'])} of GPU, {_hours(data['core_hours'])} of CPU")
@@ -214,23 +251,25 @@ def _done(found: Mapping[str, Any], least: str) -> str:
     return f"done in {least}{clock(found['seconds'])}, set by {_BY[found['by']]}{at}"
 
 
-def _stages(stages: Sequence[Mapping[str, Any]]) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _stages(stages: Sequence[Mapping[str, Any]], width: int) -> Table:
+    from dubd.cli.fitting import Column, fitting
 
-    table = Table(box=SIMPLE_HEAD)
-    for column in ("stage", "engine", "on", "s per hour", "hours", "origin", "device", "source"):
-        table.add_column(column, justify="right" if column in ("s per hour", "hours") else "left")
+    short = all((row["hours"] or 0.0) < 1 for row in stages)
+    columns = (
+        Column("stage"),
+        Column("engine", drop=1),
+        Column("on"),
+        Column("s per hour", right=True),
+        Column("time" if short else "hours", right=True),
+        Column("origin"),
+        Column("device", least=12, drop=2),
+        Column("source", least=24, drop=3),
+    )
+    rows = []
     for row in stages:
         known = row["seconds_per_hour"] is not None
-        table.add_row(
-            row["stage"],
-            row["engine"] or "",
-            row["on"],
-            f"{row['seconds_per_hour']:.1f}" if known else "?",
-            f"{row['hours']:.2f}" if known else "?",
-            row["origin"],
-            row["device"],
-            many(row["tasks"], "task") if row["tasks"] else row["source"] or "",
-        )
-    return table
+        source = many(row["tasks"], "task") if row["tasks"] else row["source"] or ""
+        pace = f"{row['seconds_per_hour']:.1f}" if known else "?"
+        takes = (clock(row["hours"] * 3600) if short else f"{row['hours']:.2f}") if known else "?"
+        rows.append((row["stage"], row["engine"] or "", row["on"], pace, takes, row["origin"], row["device"], source))
+    return fitting(columns, rows, width)

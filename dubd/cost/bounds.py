@@ -54,10 +54,10 @@ def bounds(
 ) -> dict[str, float]:
     """Seconds below which no order of the work can come, by what sets the limit.
 
-    `segments` a video, MiB a card, CPU slots. "VRAM": VRAM-seconds / VRAM. "device": device time / devices (slots,
-    where no stage needs a card). "path": the longest through one video. "CPU": CPU time / slots. "head": CPU time
-    of `home` stages / `head`, which are the head's slots, None where there is but one machine. "worker" and "sharing"
-    are the bounds under dubd's own terms (`_own`).
+    `segments` a video, MiB a card, CPU slots. "VRAM": VRAM-seconds / VRAM. "GPU": GPU time / cards. "path": the
+    longest through one video. "CPU": CPU time / slots. "head": CPU time of `home` stages / `head`, which are the
+    head's slots, None where there is but one machine. "worker" and "sharing" are the bounds under dubd's own terms
+    (`_own`).
     """
     count = {stage.name: len(segments) if stage.whole else sum(segments) for stage in chain}
     gpu = [stage for stage in chain if stage.vram]
@@ -67,12 +67,12 @@ def bounds(
         path[stage.name] = stage.least + max((path[name] for name in stage.after), default=0.0)
     home = {} if head is None else {"head": sum(count[s.name] * s.least for s in chain if s.home and not s.vram) / head}
     if not gpu:
-        return {"path": max(path.values()), "device": cpu, **home}
+        return {"path": max(path.values()), "CPU": cpu, **home}
     least = {s.name: min(s.vram.at(n) * s.seconds(n) / n for n in range(1, s.batch + 1)) for s in gpu if s.vram}
     return {
         "path": max(path.values()),
         "VRAM": sum(count[name] * value for name, value in least.items()) / sum(total - MARGIN for total in cards),
-        "device": sum(count[s.name] * s.least * s.share for s in gpu) / len(cards),
+        "GPU": sum(count[s.name] * s.least * s.share for s in gpu) / len(cards),
         "CPU": cpu,
         **home,
         **_own(chain, gpu, {s.name: count[s.name] * s.least / len(cards) for s in gpu}, max(cards) - MARGIN),
@@ -128,6 +128,5 @@ def makespan(
     alone = sum(stage.least for stage in chain if stage.whole and not stage.vram)
     if by == "head" and head:
         slots = head
-    on_slots = by in ("CPU", "head") or (by == "device" and "CPU" not in limits)
-    lost = alone * (1 - 1 / slots) if on_slots else 0.0
+    lost = alone * (1 - 1 / slots) if by in ("CPU", "head") else 0.0
     return limits[by] + lost, by

@@ -188,7 +188,7 @@ def _least(enough: Callable[[int], bool]) -> int | None:
 
 def _bottleneck(work: Paper, by: str) -> str | None:
     """The stage that takes most of what sets the time: the cards, the slots, or one video's way through the chain."""
-    on_card = by not in ("path", "CPU", "head") and work.needs_gpu
+    on_card = by not in ("path", "CPU", "head")
     stages = [s for s in work.stages if by == "path" or (s.vram is not None) == on_card]
     stages = [s for s in stages if s.home] if by == "head" else stages
     count = {True: len(work.segments), False: sum(work.segments)}

@@ -1,9 +1,10 @@
-"""dubd plan and dubd report --cost: what they print, and what they refuse."""
+"""dubd plan: what it prints, and what it refuses."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -171,28 +172,76 @@ def test_a_video_that_is_named_twice_is_planned_once(desk: Desk, talking_head: P
 def test_videos_or_hours_is_asked_for_and_a_file_that_is_none_is_named() -> None:
     for words in (("plan",), ("plan", "a.mp4", "--hours", "1")):
         assert str(run(*words).exception) == "give videos or --hours, one of the two"
-    assert "nowhere.mp4: no such video in the workspace" in str(run("plan", "nowhere.mp4").exception)
+    result = run("plan", "nowhere.mp4")
+    assert result.output.startswith("dubd: nowhere.mp4: no such video in the workspace; ")
+    assert result.exit_code == 2
 
 
-def test_the_costs_of_all_videos_are_by_month_and_of_one_by_its_name(desk: Desk) -> None:
-    desk.build()
-    said = run("report", "--cost", "--gpu-hour", "2").output
-    assert datetime.now().strftime("%Y-%m") in said
-    assert "spared by rebuilding only what is stale: 0 tasks" in said
-    assert "GPU hours at the price given: 0.00" in said
-    assert desk.folder.name in run("report", "--cost", desk.folder.name).output
-    assert json.loads(run("report", "--cost", "--json").output)["months"][0]["videos"] == 1
-    assert "no video is named" in str(run("report").exception)
+@pytest.mark.usefixtures("desk")
+def test_one_that_cannot_be_planned_keeps_none_of_the_others_back(talking_head: Path, tmp_path: Path) -> None:
+    broken, silent = tmp_path / "broken.mp4", tmp_path / "silent.mp4"
+    broken.write_text("no video")
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(talking_head), "-c", "copy", "-an", str(silent)], check=True, timeout=60
+    )
+    result = run("plan", str(silent), str(broken), str(talking_head))
+    assert "9.7 s of video in 1 video, rule lite\n" in result.stdout
+    faults = result.stderr.splitlines()
+    assert faults[0].startswith(f"dubd: {silent}: nothing to dub: it has no sound; ")
+    assert faults[1].startswith(f"dubd: {broken}: not a video that can be read: ")
+    assert (len(faults), result.exit_code) == (2, 4)
+    result = run("plan", "nowhere.mp4", str(talking_head), "--json")
+    assert (json.loads(result.stdout)["videos"], result.exit_code) == (1, 2)
 
 
-def test_what_the_memory_spared_is_told_as_unknown_where_it_is(desk: Desk) -> None:
-    desk.stand.facts = {"translate": {"utterances": 5, "remembered": 3}}
-    desk.build()
-    for words in ((), (desk.folder.name,)):
-        said = run("report", "--cost", *words).output
-        assert "spared by the translation memory: 6 utterances, - of translation (unknown" in said
-    data = json.loads(run("report", "--cost", desk.folder.name, "--json").output)
-    assert data["videos"][0]["remembered_seconds"] is data["total"]["remembered_seconds"] is None
+def test_drops_of_one_content_are_planned_once_as_they_are_dubbed_once(desk: Desk, talking_head: Path) -> None:
+    first, second = desk.folders.inbox / "a.mp4", desk.folders.inbox / "b.mp4"
+    for path in (first, second):
+        path.write_bytes(talking_head.read_bytes())
+    assert " in 1 video, " in run("plan", str(first), str(second)).output
+    desk.source.unlink()
+    desk.source = first
+    name = desk.claim().id
+    assert " in 1 video, " in run("plan", str(second), name).output
+    again = desk.root / "elsewhere" / "a.mp4"
+    again.parent.mkdir()
+    again.write_bytes(talking_head.read_bytes())
+    assert " in 1 video, " in run("plan", str(again), name).output  # of the same name: run finds it again
+
+
+def test_a_video_s_own_rule_is_named_by_its_id(desk: Desk) -> None:
+    name = desk.claim().id
+    (desk.folders.rules / "lite.yaml").write_text("languages: {source: en, target: fr}\ndefault: true\n")
+    assert "of video in 6 videos, rule lite" in run("plan", "--hours", "1", "--rule", name).output
+    assert "did you mean lite?" in str(run("plan", "--hours", "1", "--rule", "lit").exception)
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("width", [120, 80, 60])
+def test_a_plan_on_a_narrow_terminal_keeps_its_stages_and_figures_whole(width: int) -> None:
+    words = ("plan", "--hours", "500", "--rule", "english-spanish")
+    said = CliRunner().invoke(app, words, env={"COLUMNS": str(width)}).output
+    table = said.partition("in all:")[0].splitlines()
+    assert max(map(len, table)) <= width
+    assert "…" not in said
+    (lips,) = [line.split() for line in table if "lipsync" in line]
+    assert {"gpu", "16363.6", "2272.73", "published"} < set(lips)
+    assert ("T4" in lips) == (width >= 80)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_short_plan_tells_its_stages_times_in_seconds() -> None:
+    said = run("plan", "--hours", "0.01", "--rule", "lite", "--gpus", "0").output
+    (faces,) = [line.split() for line in said.splitlines() if line.strip().startswith("faces")]
+    assert faces[3:6] == ["1368.0", "14", "s"]
+    assert "0.00" not in said
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_plan_for_the_cpu_is_set_by_the_cpu_in_text_and_json() -> None:
+    words = ("plan", "--hours", "40", "--rule", "lite", "--cores", "2")
+    assert "set by CPU time" in run(*words).output
+    assert json.loads(run(*words, "--json").output)["asked"]["by"] == "CPU"
 
 
 @pytest.mark.usefixtures("desk")

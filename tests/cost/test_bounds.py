@@ -19,14 +19,14 @@ GPU = Vram(1000, 100)
 
 def test_cpu_work_is_shared_by_the_slots_and_whole_stages_leave_all_but_one_idle() -> None:
     chain = [Stage("a", (), 10.0), Stage("b", ("a",), 5.0), Stage("whole", ("b",), 4.0, whole=True)]
-    assert bounds(chain, [6], [], 2) == {"path": 19.0, "device": (6 * 15 + 4) / 2}
-    assert makespan(chain, [6], [], 2) == (47.0 + 4 * (1 - 1 / 2), "device")
+    assert bounds(chain, [6], [], 2) == {"path": 19.0, "CPU": (6 * 15 + 4) / 2}
+    assert makespan(chain, [6], [], 2) == (47.0 + 4 * (1 - 1 / 2), "CPU")
 
 
 def test_two_stages_that_fill_a_card_follow_each_other_on_it() -> None:
     chain = [Stage("a", (), 10.0, vram=GPU, load=0.0), Stage("b", ("a",), 30.0, vram=GPU, load=0.0)]
-    assert bounds(chain, [100], [24000], 8)["device"] == 100 * 40
-    assert bounds(chain, [100], [24000] * 4, 8)["device"] == 100 * 40 / 4
+    assert bounds(chain, [100], [24000], 8)["GPU"] == 100 * 40
+    assert bounds(chain, [100], [24000] * 4, 8)["GPU"] == 100 * 40 / 4
 
 
 def test_more_slots_than_work_leave_the_way_through_one_video() -> None:
@@ -36,7 +36,7 @@ def test_more_slots_than_work_leave_the_way_through_one_video() -> None:
 
 def test_what_reads_whole_videos_has_the_head_s_slots_alone() -> None:
     chain = [Stage("a", (), 10.0, home=True), Stage("b", ("a",), 5.0), Stage("all", ("b",), 4.0, whole=True, home=True)]
-    assert bounds(chain, [600], [], 64)["device"] == pytest.approx((600 * 15 + 4) / 64)
+    assert bounds(chain, [600], [], 64)["CPU"] == pytest.approx((600 * 15 + 4) / 64)
     assert makespan(chain, [600], [], 64, head=2) == ((600 * 10 + 4) / 2 + 4 / 2, "head")
     assert "head" in bounds([*chain, Stage("c", (), 1.0, vram=GPU)], [600], [24000], 64, head=2)
 

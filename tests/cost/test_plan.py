@@ -47,7 +47,7 @@ def test_what_was_measured_is_counted_to_the_second() -> None:
     assert (data["gpu_hours"], data["unknown"]) == (0.0, [])
     whole = 3 * 0.1 * 600  # plan, voice, assemble of one video
     assert data["here"]["seconds"] == pytest.approx(3600 * data["core_hours"] / 2 + whole / 2, abs=0.2)
-    assert data["here"]["by"] == "device"
+    assert data["here"]["by"] == "CPU"
 
 
 def test_another_engine_s_seconds_do_not_count() -> None:
