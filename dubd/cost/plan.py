@@ -116,7 +116,7 @@ def _row(link: Link, total: float) -> dict[str, Any]:
         "on": "gpu" if link.gpu else "cpu",
         "device": link.device,
         "seconds_per_hour": None if seconds is None else round(seconds * 3600, 3),
-        "hours": None if seconds is None else round(seconds * total / 3600, 4),
+        "hours": None if seconds is None else round(seconds * total / 3600, 6),
         "origin": link.origin,
         "tasks": link.count,
         "source": link.source or None,

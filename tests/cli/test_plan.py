@@ -231,10 +231,10 @@ def test_a_plan_on_a_narrow_terminal_keeps_its_stages_and_figures_whole(width: i
 
 @pytest.mark.usefixtures("shipped")
 def test_a_short_plan_tells_its_stages_times_in_seconds() -> None:
-    said = run("plan", "--hours", "0.01", "--rule", "lite", "--gpus", "0").output
-    (faces,) = [line.split() for line in said.splitlines() if line.strip().startswith("faces")]
-    assert faces[3:6] == ["1368.0", "14", "s"]
-    assert "0.00" not in said
+    said = run("plan", "--hours", "0.001", "--rule", "lite", "--gpus", "0").output
+    told = {line.split()[0]: line.split()[3:6] for line in said.splitlines() if " published " in line}
+    assert told["faces"] == ["1368.0", "1.4", "s"]
+    assert told["translate"] == ["90.0", "0.1", "s"]
 
 
 @pytest.mark.usefixtures("shipped")
