@@ -193,7 +193,8 @@ def _show(data: Mapping[str, Any], by: str | None) -> None:
     out.print(_stages(data["stages"], out.width))
     unknown, on_gpu = data["unknown"], data["vram"]["card"] is not None
     least = "at least " if unknown else ""
-    say(f"in all: {least}{_hours(data['gpu_hours'])} of GPU, {_hours(data['core_hours'])} of CPU")
+    cards = f"{_hours(data['gpu_hours'])} of GPU, " if on_gpu else ""
+    say(f"in all: {least}{cards}{_hours(data['core_hours'])} of CPU")
     if unknown:
         say(
             f"unknown, and not counted: {', '.join(unknown)}; dub a minute with this rule, and it is measured", "yellow"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from dubd.errors import DubdError
+from dubd.errors import DubdError, Exit, disk_fault
 from dubd.graph.build import Event
 from dubd.graph.report import stage_of
+from dubd.graph.rule import Rule
 from dubd.graph.state import State
 
 NOTE = "spent"
@@ -32,8 +35,9 @@ def empty() -> dict[str, Any]:
 def kept(state: State) -> dict[str, Any] | None:
     """What is kept of a video, None where nothing is: sums by month (`YYYY-MM`, local time, of each task's end).
 
-    `finished`: the month in which it was whole first, or None. `whole`: its last build was finished. Sums from before
-    they were kept by month stand in that of the last run.
+    `finished`: the month in which it was whole first, or None. `dubbed`: by month, the minutes by which what is dubbed
+    of it has grown, its languages, and whether the lips were done. `whole`: its last build was finished. Sums from
+    before they were kept by month stand in that of the last run.
     """
     spent: dict[str, Any] | None = state.note(NOTE)
     if spent is None:
@@ -55,6 +59,19 @@ def finished(runs: Mapping[str, Mapping[str, Any]]) -> str | None:
 def month(at: float) -> str:
     """Of a unix time."""
     return time.strftime("%Y-%m", time.localtime(at))
+
+
+def minutes(plan: Path) -> float:
+    """Of the video that a plan.json is of; 0 where it is not planned yet. Errors: DubdError where it is none."""
+    try:
+        return float(json.loads(plan.read_text(encoding="utf-8"))["samples"]) / 48_000 / 60
+    except FileNotFoundError:
+        return 0.0
+    except OSError as error:
+        raise disk_fault(error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = "mend it, or delete it to have it made"
+        raise DubdError(f"is not a plan ({error})", file=plan, remedy=remedy, exit=Exit.INPUT) from error
 
 
 class Ledger:
@@ -85,12 +102,20 @@ class Ledger:
                 _count(_now(spent), event)
                 self._write(spent)
 
-    def done(self) -> None:
-        """Everything is built: what a later build skips is spared."""
-        if self._spent is not None:
-            first = self._spent["finished"] or month(time.time())
-            with suppress(DubdError):
-                self._write(self._spent | {"whole": True, "finished": first})
+    def done(self, plan: Path, rule: Rule) -> None:
+        """Everything is built: what a later build skips is spared, and what is dubbed is known."""
+        if self._spent is None:
+            return
+        now, dubbed = month(time.time()), dict(self._spent.get("dubbed", {}))
+        first = self._spent["finished"] or now
+        here = now if dubbed else first  # sums from before that was kept have all of it in the first
+        with suppress(DubdError):
+            more = minutes(plan) - sum(part["minutes"] for part in dubbed.values())
+            if more > 1e-5:  # a clip of it is dubbed first, then all: each in its month
+                more += dubbed[here]["minutes"] if here in dubbed else 0.0
+                lips, languages = rule.stages.lipsync.on, len(rule.languages.target)
+                dubbed[here] = {"minutes": round(more, 6), "languages": languages, "lips": lips}
+            self._write(self._spent | {"whole": True, "finished": first, "dubbed": dubbed})
 
     def _open(self) -> dict[str, Any]:
         if self._spent is None:

@@ -55,7 +55,7 @@ class Paper:
 
     def takes(self, gpus: int, cores: int, machines: int = 1) -> tuple[float, str]:
         """Seconds on so many devices, in so many machines, and what sets them."""
-        head = None if machines == 1 else math.ceil(cores / machines)
+        head = None if machines == 1 else max(1, cores // machines)
         return makespan(self.stages, self.segments, [self.mib] * gpus, cores, head)
 
     @property

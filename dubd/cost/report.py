@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dubd.cost.ledger import empty, finished, kept
+from dubd.cost.ledger import empty, finished, kept, minutes
 from dubd.cost.ledger import month as month_of
 from dubd.cost.prices import Prices, elsewhere
-from dubd.errors import DubdError, Exit, disk_fault
+from dubd.errors import DubdError, Exit
 from dubd.graph import rules
 from dubd.graph.report import stage_of
 from dubd.graph.state import FILE, State
@@ -65,21 +64,40 @@ def _month(month: str, parts: Collection[Mapping[str, Any]], prices: Prices) -> 
 def _video(folder: Path) -> dict[str, Any]:
     """What was spent stands in the records alone: a broken rule or plan costs no more than what is read there."""
     runs, spent = _records(folder)
-    minutes, cloud, fault, lacks = 0.0, list[Mapping[str, Any]](), None, "minutes"
-    try:
-        minutes, lacks = _minutes(folder / "plan.json"), "price"
-        rule = rules.load(folder / RULE, ready=False)
-        cloud = elsewhere(minutes, len(rule.languages.target), lips=rule.stages.lipsync.on)
-    except DubdError as error:
-        fault = _fault(folder, lacks, error)
-    last = (spent and spent["finished"]) or finished(runs)
+    last = spent["finished"] if spent else finished(runs)
     months: dict[str, dict[str, Any]] = spent["months"] if spent else _last_runs(runs)
-    for sums in months.values():
-        sums |= {"videos": 0, "minutes": 0.0, "cloud": []}
-    first = last or UNFINISHED
-    months[first] = months.get(first, empty()) | {"videos": 1, "minutes": minutes, "cloud": cloud}
+    dubbed, fault = _dubbed(folder, spent, last or UNFINISHED)
+    for month in {*months, *dubbed}:
+        part = dubbed.get(month, {"minutes": 0.0, "cloud": []})
+        months[month] = months.get(month, empty()) | {"videos": int(month == (last or UNFINISHED)), **part}
     origin = "builds" if spent else "last runs"
     return {"video": folder.name, "finished": last, "origin": origin, "months": months, "fault": fault}
+
+
+def _dubbed(
+    folder: Path, spent: Mapping[str, Any] | None, month: str
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
+    """By month the minutes and their price elsewhere, as they were when they were dubbed; else in `month` as they are.
+
+    And what could not be read for that.
+    """
+    if spent and spent.get("dubbed"):
+        return {
+            name: {
+                "minutes": part["minutes"],
+                "cloud": elsewhere(part["minutes"], part["languages"], lips=part["lips"]),
+            }
+            for name, part in spent["dubbed"].items()
+        }, None
+    found: dict[str, Any] = {"minutes": 0.0, "cloud": []}
+    fault, lacks = None, "minutes"
+    try:
+        found["minutes"], lacks = minutes(folder / "plan.json"), "price"
+        rule = rules.load(folder / RULE, ready=False)
+        found["cloud"] = elsewhere(found["minutes"], len(rule.languages.target), lips=rule.stages.lipsync.on)
+    except DubdError as error:
+        fault = _fault(folder, lacks, error)
+    return {month: found}, fault
 
 
 def _records(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
@@ -95,19 +113,6 @@ def _records(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | 
         raise DubdError(reason, file=folder / FILE, remedy=remedy, exit=Exit.WORKSPACE) from error
     finally:
         state.close()
-
-
-def _minutes(plan: Path) -> float:
-    """Of video; 0 where it is not planned yet. Errors: DubdError where a hand edit broke the plan."""
-    try:
-        return float(json.loads(plan.read_text(encoding="utf-8"))["samples"]) / 48_000 / 60
-    except FileNotFoundError:
-        return 0.0
-    except OSError as error:
-        raise disk_fault(error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        remedy = "mend it, or delete it to have it made"
-        raise DubdError(f"is not a plan ({error})", file=plan, remedy=remedy, exit=Exit.INPUT) from error
 
 
 def _fault(folder: Path, uncounted: str, error: DubdError) -> dict[str, Any]:
@@ -169,7 +174,7 @@ def _clouds(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         for one in row["cloud"]:
             known = found.setdefault(one["service"], dict(one) | {"price": None, "videos": 0})
-            known["videos"] += 1
+            known["videos"] += row["videos"]
             if one["price"] is not None:
                 known["price"] = round((known["price"] or 0.0) + one["price"], 2)
     return list(found.values())

@@ -158,7 +158,7 @@ class VideoBuild:
                 self._prune()
                 plan = {"plan.json": self._maker.plan_read}
                 settle(self._state, self._control.tasks.values(), self._read | plan)
-                self._ledger.done()
+                self._ledger.done(self.video.folder / "plan.json", self.video.rule)
             self._build.clear()
             if self._began and not self._abandoned:  # else what ran has left its temporary files
                 self._state.set_note(_OPEN, None)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -65,6 +65,11 @@ def test_a_plan_that_no_number_can_keep_names_what_was_given(desk: Desk) -> None
     assert ": no, not with 2 cores: done in " in said
 
 
+def ahead() -> str:
+    """The time of day in ten hours."""
+    return f"{datetime.now() + timedelta(hours=10):%H:%M}"
+
+
 def planned(*words: str) -> str:
     """The line of a plan that answers what was asked."""
     lines = run("plan", "--rule", "english-spanish", *words).output.splitlines()
@@ -80,7 +85,7 @@ def shipped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 @pytest.mark.usefixtures("shipped")
 def test_whether_these_gpus_and_cores_keep_the_time_is_yes_or_no() -> None:
-    by = ("--by", "07:00")
+    by = ("--by", ahead())
     met = "yes but for what is unknown, with "
     assert planned("--hours", "0.1", "--gpus", "40", "--cores", "80", *by) == f"{met}40 GPUs and 80 cores"
     assert planned("--hours", "1e6", "--gpus", "4", "--cores", "8", *by) == "no, not with 4 GPUs and 8 cores"
@@ -102,9 +107,16 @@ def test_every_one_of_several_machines_has_as_many_cores() -> None:
     assert str(run("plan", "--hours", "1", "--cores", "2", "--machines", "3").exception) == (
         "2 cores cannot lie in 3 machines; --cores is that of all of them"
     )
-    words = ("--hours", "50", "--rule", "lite", "--by", "07:00", "--machines", "7", "--json")
+    words = ("--hours", "50", "--rule", "lite", "--by", ahead(), "--machines", "7", "--json")
     asked = json.loads(run("plan", *words).output)["asked"]
     assert asked["cores"] % 7 == 0
+    less, even = (
+        json.loads(
+            run("plan", "--hours", "40", "--rule", "lite", "--machines", "64", "--cores", cores, "--json").output
+        )
+        for cores in ("100", "64")
+    )
+    assert less["asked"]["seconds"] == even["asked"]["seconds"]  # of what does not divide the head has no more
 
 
 @pytest.mark.usefixtures("shipped")

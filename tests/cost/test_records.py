@@ -193,7 +193,8 @@ def kept(desk: Desk, month: str = "", folder: Path | None = None, **sums: object
     now: dict[str, Any]
     ((_, now),) = note["months"].items()
     month = month or time.strftime("%Y-%m")
-    state.set_note(NOTE, note | {"months": {month: now | sums}, "finished": month})
+    (dubbed,) = note["dubbed"].values()
+    state.set_note(NOTE, note | {"months": {month: now | sums}, "finished": month, "dubbed": {month: dubbed}})
     state.close()
     return now
 
@@ -319,6 +320,24 @@ def test_what_was_spent_stays_in_the_month_in_which_it_was(desk: Desk) -> None:
     assert data["total"]["tasks"] == data["videos"][0]["tasks"] == january["tasks"] + len(edit)
     assert data["total"]["cpu"]["faces"] == 100.0
     assert data["total"]["spared"] == now["spared"]
+    (desk.folder / "plan.json").unlink()
+    assert costs([desk.folder], NONE)["months"][0] == january
+
+
+def test_a_clip_is_dubbed_in_its_month_and_the_rest_of_the_video_in_that_of_the_rest(desk: Desk) -> None:
+    desk.rule(more="clip: {duration: 10}\n")
+    desk.stand.segments = 1
+    desk.build()
+    kept(desk, month="2026-01")
+    (january,) = costs([desk.folder], NONE)["months"]
+    desk.rule()
+    desk.stand.segments = 3
+    desk.build()
+    data = costs([desk.folder], NONE)
+    assert data["months"][0] == january
+    assert [month["minutes"] for month in data["months"]] == pytest.approx([10 / 60, 20 / 60], abs=1e-3)
+    assert [month["videos"] for month in data["months"]] == [1, 0]
+    assert {one["videos"] for one in data["total"]["cloud"]} == {1}
 
 
 def test_work_on_what_is_not_finished_is_in_its_month_and_the_video_is_not(desk: Desk) -> None:
