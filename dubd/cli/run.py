@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -66,6 +67,7 @@ class _Run:
         self.folders, self.board, self.jobs, self.choice = folders, board, jobs, choice or Choice()
         self.exit = Exit.OK
         self.stopped = False
+        self._unread = False  # whoever read the output has gone, as with `| head`
         self._executor: AnyExecutor | None = None  # one that was opened before the videos were claimed
         self._told: set[tuple[Path, str]] = set()  # failures that the board has shown
 
@@ -88,6 +90,8 @@ class _Run:
                 claimed.append(video)
         if claimed:
             self._build(claimed)
+        if self._unread:
+            raise BrokenPipeError
         if self.stopped:
             raise typer.Exit(int(Exit.STOPPED))
         if self.exit:
@@ -155,7 +159,7 @@ class _Run:
                         self.board.line(f"{video.id}: stopped before it began; run it again", "yellow")
                         continue
                     try:
-                        build = VideoBuild(video, self._listener(video))
+                        build = VideoBuild(video, self._listener(video, builds))
                     except Exception as error:  # one that fails keeps none of the others back
                         self._fault(fault_of(error, video.folder))
                         continue
@@ -177,11 +181,16 @@ class _Run:
         keep_log(logs)
         return logs
 
-    def _listener(self, video: Video) -> Callable[[Event], None]:
+    def _listener(self, video: Video, builds: list[VideoBuild]) -> Callable[[Event], None]:
         from dubd.graph.tasks import VideoTasks
 
         def hear(event: Event) -> None:
-            self.board.hear(video.folder, event)
+            try:
+                self.board.hear(video.folder, event)
+            except (BrokenPipeError, SystemExit):  # rich leaves by the latter: here what runs ends first
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self._unread = True
+                self._stop(builds)
             if event.state == "failed" and event.error:
                 self._told.add((video.folder, event.task))
                 self._remember(event.error)

@@ -33,6 +33,7 @@ from dubd.stages.job import Outcome
 
 _HELD = 4 << 30  # bytes of artifacts that a node keeps, or a tenth of what its disk has free
 _OLD = 60.0  # s after which a place on a card that nobody came for is given back
+_ALONE = 60.0  # s without a word of the head after which an agent ends
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Agent:
         self._places: dict[int, tuple[Slot, float]] = {}  # reserved on a card and not begun, and since when
         self._heard: dict[str, dict[int, float]] = {}
         self._told_peaks: object = None
+        self._pulsed = float("inf")  # when the head was heard last (s)
+        self._closed = threading.Event()
+        threading.Thread(target=self._end_alone, name="alone", daemon=True).start()
 
     def versions(self) -> Versions:
         """What this machine computes with."""
@@ -74,6 +78,7 @@ class Agent:
     def pulse(self) -> tuple[int, Mapping[str, Mapping[int, float]]]:
         """The process that this is, and how far its batches have come."""
         self._let_go(_OLD)
+        self._pulsed = time.monotonic()
         with self._guard:
             return os.getpid(), {run: dict(heard) for run, heard in self._heard.items()}
 
@@ -123,9 +128,17 @@ class Agent:
 
     def close(self) -> None:
         """End the workers and remove what was kept."""
+        self._closed.set()
         self._local.close()
         shutil.rmtree(self._own, ignore_errors=True)
         os.close(self._lock)
+
+    def _end_alone(self) -> None:
+        """Where Ray has gone with the head, nobody else ends this process."""
+        while not self._closed.wait(_ALONE / 10):
+            if time.monotonic() - self._pulsed > _ALONE:
+                self.close()
+                os._exit(0)
 
     def _taken(self, place: int) -> Slot | None:
         with self._guard:

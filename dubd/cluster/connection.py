@@ -23,6 +23,7 @@ class Connection:
         self._ours = not ray.is_initialized()
         if not self._ours:
             return
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what Ray's core writes to the terminal, dubd says
         self._address, named = _found(address)
         if why := probe.silence(self._address):
             raise _absent(named, why)
@@ -37,9 +38,9 @@ class Connection:
         connecting.start()  # not here: nothing interrupts Ray's core while it tries, no signal either
         connecting.join(_CONNECTED)
         if connecting.is_alive():
-            raise _absent(named, f"no connection in {_CONNECTED:g} s")
+            raise _shut(named, f"no connection in {_CONNECTED:g} s")
         if self._fault:
-            raise _absent(named, _line(self._fault)) from self._fault
+            raise _shut(named, _line(self._fault)) from self._fault
         guard.connected()
 
     def close(self) -> None:
@@ -71,6 +72,15 @@ def _absent(named: str, why: str) -> DubdError:
     return DubdError(
         f"no Ray cluster {named}: {why}",
         remedy="start one with `ray start --head`, or join one with `ray start --address=HOST:6379`",
+        exit=Exit.CLUSTER,
+    )
+
+
+def _shut(named: str, why: str) -> DubdError:
+    return DubdError(
+        f"the Ray cluster {named} answers, but dubd cannot use it: {why}",
+        remedy="join it with `ray start --address=HOST:6379` on this machine; where it was started with a token, set "
+        "RAY_AUTH_MODE=token for dubd too",
         exit=Exit.CLUSTER,
     )
 

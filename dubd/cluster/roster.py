@@ -283,14 +283,15 @@ def _end(member: Member) -> None:
 
 
 def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Host names; where two nodes have one, with the start of their ids."""
-    count = Counter(node["NodeManagerHostname"] for node in nodes)
-    return {
-        node["NodeID"]: node["NodeManagerHostname"]
-        if count[node["NodeManagerHostname"]] == 1
-        else f"{node['NodeManagerHostname']}-{node['NodeID'][:6]}"
-        for node in nodes
-    }
+    """What `ray start --node-name` says, else host names; where two nodes have one, with the start of their ids."""
+    names = {node["NodeID"]: _own_name(node) or node["NodeManagerHostname"] for node in nodes}
+    count = Counter(names.values())
+    return {ident: name if count[name] == 1 else f"{name}-{ident[:6]}" for ident, name in names.items()}
+
+
+def _own_name(node: Mapping[str, Any]) -> str:
+    name = str(node.get("NodeName") or "")
+    return "" if name == node.get("NodeManagerAddress") else name  # where nobody named it
 
 
 def _line(error: Exception) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from dubd.cluster import agent as module
 from dubd.cluster.agent import Agent
 from dubd.cluster.freight import Cargo, Known
 from dubd.schedule.admission import Start
@@ -88,3 +90,16 @@ def test_a_place_is_kept_for_the_second_try_where_the_node_has_let_an_input_go(b
     finally:
         agent.close()
     assert box.ledger().view("GPU-0").held == ()
+
+
+def test_an_agent_that_its_head_has_left_ends_its_workers_and_itself(
+    box: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = threading.Event()
+    monkeypatch.setattr(module, "_ALONE", 0.3)
+    monkeypatch.setattr(module.os, "_exit", lambda _: left.set())
+    agent = Agent(1)
+    assert not left.wait(1)  # it has not been taken in yet: to compare large models takes its time
+    agent.pulse()
+    assert left.wait(10)
+    assert not list((box.folder / "cache" / "dubd" / "node").glob("agent-*"))

@@ -254,3 +254,11 @@ def test_a_node_whose_ray_was_started_again_is_not_lost_as_well(
     assert wait_until(lambda: len(Node.made) == 2 and len(roster.members) == 1)
     assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["joined"])
     roster.close()
+
+
+def test_a_node_is_called_what_its_ray_was_told_to_be_called() -> None:
+    def node(ident: str, name: str) -> dict[str, Any]:
+        return {"NodeID": ident, "NodeManagerHostname": "box", "NodeManagerAddress": "10.0.0.2", "NodeName": name}
+
+    nodes = [node("aaaaaaaa", "10.0.0.2"), node("bbbbbbbb", "10.0.0.2"), node("cccccccc", "rack3")]
+    assert module._names(nodes) == {"aaaaaaaa": "box-aaaaaa", "bbbbbbbb": "box-bbbbbb", "cccccccc": "rack3"}

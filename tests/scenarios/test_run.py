@@ -203,3 +203,18 @@ def test_a_drop_that_another_has_the_content_of_is_one_video_with_it(dubbed: Hom
     again = dubbed.dubd("run", inbox / "third.mp4", "--json")
     assert dubbed.videos() == [video]
     assert not [task for task, line in tasks(again.stdout).items() if line["state"] == "ran" and "/" in task]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "json"])
+def test_a_reader_that_goes_away_ends_it_quietly_and_leaves_nothing_half_done(
+    home: Home, clips: Path, words: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "dubd", "run", clips / "talk.mp4", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=home.environ, cwd="/", text=True, **pipes) as run:  # type: ignore[call-overload]
+        run.stdout.readline()
+        run.stdout.close()
+        said = run.stderr.read()
+        assert (run.wait(60), said) == (0, "")
+    assert not list((home.root / "workspace").glob("*/.tmp-*"))
+    assert home.dubd("run", clips / "talk.mp4").returncode == 0
