@@ -23,7 +23,6 @@ class Connection:
         self._ours = not ray.is_initialized()
         if not self._ours:
             return
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what Ray's core writes to the terminal, dubd says
         self._address, named = _found(address)
         if why := probe.silence(self._address):
             raise _absent(named, why)
