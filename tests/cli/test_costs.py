@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from dubd.cli.main import app
 from dubd.cost.ledger import NOTE
 from dubd.errors import DubdError, Exit
 from dubd.graph.state import State
+from tests.cli.conftest import run
 from tests.graph.stand import Desk
 
 LIPLESS = "languages: {source: en, target: es}\nstages: {speak: {engine: espeak}, lipsync: none}\ndefault: true\n"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    desk = Desk(tmp_path)
-    for name in ("inbox", "workspace", "rules", "models"):
-        monkeypatch.setenv(f"DUBD_{name.upper()}", str(desk.root / name))
-    return desk
-
-
-def run(*words: str, width: int = 200) -> Result:
-    return CliRunner().invoke(app, list(words), env={"COLUMNS": str(width)})
 
 
 def cells(said: str, label: str) -> list[str]:

@@ -11,26 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from dubd.cli.main import app
 from dubd.cli.plan import _until
 from dubd.errors import DubdError
+from tests.cli.conftest import run
 from tests.graph.stand import Desk
 
 RULES = Path(__file__).parents[2] / "rules"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    desk = Desk(tmp_path)
-    for name in ("inbox", "workspace", "rules", "models"):
-        monkeypatch.setenv(f"DUBD_{name.upper()}", str(desk.root / name))
-    return desk
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
 
 
 def test_seven_o_clock_is_tomorrow_s_once_it_has_passed() -> None:

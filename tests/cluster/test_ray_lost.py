@@ -68,6 +68,14 @@ def processes(node: Any, kind: str = "") -> list[subprocess.Popen[bytes]]:
     ]
 
 
+def watching(home: Home) -> subprocess.Popen[str]:
+    """A daemon that is connected to the cluster."""
+    daemon = home.start("watch", *RAY)
+    assert daemon.stdout
+    assert daemon.stdout.readline().startswith("watching ")
+    return daemon
+
+
 def json_of(lines: Sequence[str]) -> dict[str, dict[str, Any]]:
     return tasks("\n".join(line.strip() for line in lines if line.startswith("{")))
 
@@ -109,9 +117,7 @@ def test_a_daemon_whose_raylet_dies_says_what_is_missing_on_this_machine(
     ray_head: Callable[[], Any], home: Home
 ) -> None:
     node = ray_head().head_node
-    daemon = home.start("watch", *RAY)
-    assert daemon.stdout
-    assert daemon.stdout.readline().startswith("watching ")
+    daemon = watching(home)
     for raylet in processes(node, "raylet"):
         raylet.kill()
     code, (line,) = words(daemon)
@@ -126,9 +132,7 @@ def test_a_daemon_whose_ray_head_hangs_is_ended_though_rays_calls_hang_with_it(
     ray_head: Callable[[], Any], home: Home
 ) -> None:
     node = ray_head().head_node
-    daemon = home.start("watch", *RAY)
-    assert daemon.stdout
-    assert daemon.stdout.readline().startswith("watching ")
+    daemon = watching(home)
     (head,) = processes(node, "gcs_server")
     head.send_signal(signal.SIGSTOP)
     code, lines = words(daemon)
@@ -143,9 +147,7 @@ def test_a_daemon_that_is_told_to_stop_while_ray_hangs_has_stopped_and_not_lost_
     ray_head: Callable[[], Any], home: Home
 ) -> None:
     node = ray_head().head_node
-    daemon = home.start("watch", *RAY)
-    assert daemon.stdout
-    assert daemon.stdout.readline().startswith("watching ")
+    daemon = watching(home)
     (head,) = processes(node, "gcs_server")
     head.send_signal(signal.SIGSTOP)
     for _ in range(2):
