@@ -137,8 +137,14 @@ class Agent:
         """Where Ray has gone with the head, nobody else ends this process."""
         while not self._closed.wait(_ALONE / 10):
             if time.monotonic() - self._pulsed > _ALONE:
-                self.close()
-                os._exit(0)
+                late = threading.Timer(_ALONE, os._exit, (1,))  # where a worker does not end
+                late.daemon = True
+                late.start()
+                try:
+                    self.close()
+                finally:
+                    late.cancel()
+                    os._exit(0)
 
     def _taken(self, place: int) -> Slot | None:
         with self._guard:

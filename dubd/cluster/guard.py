@@ -8,6 +8,7 @@ Where the head hangs, calls of Ray hang with it, and so may the end of the proce
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ _BY_RAY = {1, -signal.SIGABRT}  # how Ray's core ends a process: when it has los
 _AWAY = "RAY_gcs_rpc_server_reconnect_timeout_s"  # s that the head of the cluster may be away; Ray alone gives it 60
 _SECONDS = "15"
 _EVERY = 5.0  # s between two looks whether it answers
+_UNREACHED = {errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN}  # as where it has no power
 _LATE = 3.0  # s that the child has to end where it was told twice, or had nothing under way
 _UP, _ORDERLY = b"\n", b"\0"  # what the child says after its cluster's address: it is connected; its last word
 
@@ -97,6 +99,7 @@ class _Child:
         self.stop: int | None = None
         self.silence: str | None = None
         self._pid, self._hearing, self._said = pid, hearing, b""
+        self._guard = threading.Lock()
         self._silent: tuple[float, str] | None = None  # since when (s) the head of the cluster is, and in which way
         os.set_blocking(hearing, False)
 
@@ -146,10 +149,11 @@ class _Child:
             began = time.monotonic()
             try:
                 probe.greet(address)
-            except (TimeoutError, ConnectionError) as error:
-                self._silent = self._silent[0] if self._silent else began, probe.words(error)
-            except OSError:  # a name that is not found, no more files: that says nothing of the head
-                self._silent = None
+            except OSError as error:
+                told = isinstance(error, (TimeoutError, ConnectionError)) or error.errno in _UNREACHED
+                since = self._silent[0] if self._silent else began
+                # A name that is not found, or no more files, says nothing of the head.
+                self._silent = (since, probe.words(error)) if told else None
             else:
                 self._silent = None
 
@@ -162,9 +166,10 @@ class _Child:
             os.killpg(self._pid, signal.SIGCONT)
 
     def _hear(self) -> bytes:
-        with suppress(BlockingIOError):  # a program that it has started may hold the other end
-            self._said += os.read(self._hearing, 1 << 12)
-        return self._said
+        with self._guard:
+            with suppress(BlockingIOError):  # a program that it has started may hold the other end
+                self._said += os.read(self._hearing, 1 << 12)
+            return self._said
 
 
 def _end_of(child: _Child, code: int | None) -> BaseException:

@@ -53,10 +53,13 @@ class Roster:
         self._first = threading.Event()
         self._written: object = None
         self._writing = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="joining")
+        self._joins = ThreadPoolExecutor(max_workers=32, thread_name_prefix="joining")
+        self._pulses = ThreadPoolExecutor(max_workers=64, thread_name_prefix="pulse")  # joins may take minutes
         self._token = self._mark()
         self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
         self._thread.start()
+        self._beat = threading.Thread(target=self._pulse_all, name="pulse", daemon=True)
+        self._beat.start()
 
     @property
     def members(self) -> Sequence[Member]:
@@ -96,6 +99,7 @@ class Roster:
         """End all agents."""
         self._closed.set()
         self._thread.join(_EVERY + _SILENT)
+        self._beat.join(_EVERY)
         with self._guard:
             starting = list(self._starting)
         for member in starting:  # its thread waits for it no longer
@@ -103,7 +107,8 @@ class Roster:
                 member.forsake()
         with ThreadPoolExecutor(max_workers=32) as ending:
             list(ending.map(_end, self.members))
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._joins, self._pulses):
+            pool.shutdown(cancel_futures=True)
         with suppress(OSError):
             if teller(self._logs) == os.getpid():
                 self._standing.unlink(missing_ok=True)
@@ -119,7 +124,17 @@ class Roster:
             except Exception:  # the head of the cluster is away: it may come back
                 log.exception("looking at the nodes of the cluster")
             self._first.set()
-            self._closed.wait(max(_EVERY, len(self._members) / 50))
+            self._closed.wait(self._every)
+
+    def _pulse_all(self) -> None:
+        """Not by `_follow`: Ray's list of nodes may hang with its head, while agents answer, and end without a word."""
+        while not self._closed.wait(self._every):
+            for member in self.members:
+                self._pulses.submit(self._pulse, member)
+
+    @property
+    def _every(self) -> float:
+        return max(_EVERY, len(self._members) / 50)
 
     def _turn(self) -> None:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
@@ -142,9 +157,7 @@ class Roster:
             fresh = nodes.keys() - self._members.keys() - self._joining - refused
             self._joining |= fresh
         for ident in fresh:
-            self._pool.submit(self._join, nodes[ident], names[ident])
-        for member in self.members:
-            self._pool.submit(self._pulse, member)
+            self._joins.submit(self._join, nodes[ident], names[ident])
         self._tell()
 
     def _join(self, node: Mapping[str, Any], name: str) -> None:

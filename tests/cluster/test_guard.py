@@ -101,8 +101,8 @@ def test_a_child_that_was_killed_takes_the_same_signal_to_its_parent(ends: Ends)
 
 @pytest.mark.parametrize("to_the_group", [False, True])
 def test_signals_reach_the_child_once_however_they_are_sent(start: Start, to_the_group: bool) -> None:
-    code = "signal.signal(signal.SIGINT, lambda *_: print('heard', flush=True)); print('up', flush=True)\n"
-    process = start(code + "time.sleep(1.5)")
+    code = "signal.signal(signal.SIGINT, lambda *_: print('heard', flush=True))\n"
+    process = start(code + UP.format("127.0.0.1:1") + "time.sleep(4)")
     assert line(process) == "up"
     (os.killpg if to_the_group else os.kill)(process.pid, signal.SIGINT)
     assert process.communicate(timeout=30)[0] == "heard\n"
@@ -117,7 +117,7 @@ def test_a_child_is_waited_for_also_where_ended_children_are_ignored(ends: Ends)
 class TestAStop:
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, Exit.STOPPED), (signal.SIGTERM, -signal.SIGTERM)])
     def test_that_was_asked_for_is_no_loss_of_ray(self, start: Start, number: int, code: int) -> None:
-        process = start(DEAF + UP.format("127.0.0.1:1") + "time.sleep(2); os._exit(1)")
+        process = start(DEAF + UP.format("127.0.0.1:1") + "time.sleep(4); os._exit(1)")
         assert line(process) == "up"
         os.kill(process.pid, number)
         assert process.communicate(timeout=30) == ("", "")
@@ -147,6 +147,14 @@ class TestTheHead:
         said = process.communicate(timeout=30)[1]
         assert process.returncode == Exit.CLUSTER
         assert "the head of the Ray cluster at 127.0.0.1:1 is lost (Connection refused); start Ray" in said
+
+    def test_is_silent_where_its_machine_has_no_power(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1")
+        gone = "def greet(_): raise OSError(113, 'No route to host')\ng.probe.greet = greet\n"
+        process = start(UP.format("10.255.255.1:6379") + HANG, before=LOOKS_OFTEN + gone)
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == Exit.CLUSTER
+        assert "is lost (No route to host)" in said
 
     def test_is_not_taken_for_silent_where_its_name_is_not_found(
         self, start: Start, monkeypatch: pytest.MonkeyPatch

@@ -155,7 +155,9 @@ def halted(folder: Path) -> Roster:
     assert wait_until(lambda: len(roster.members) == 1)
     roster._closed.set()
     roster._thread.join()
-    roster._pool.shutdown()
+    roster._beat.join()
+    for pool in (roster._joins, roster._pulses):
+        pool.shutdown()
     roster._closed.clear()
     return roster
 
@@ -262,3 +264,29 @@ def test_a_node_is_called_what_its_ray_was_told_to_be_called() -> None:
 
     nodes = [node("aaaaaaaa", "10.0.0.2"), node("bbbbbbbb", "10.0.0.2"), node("cccccccc", "rack3")]
     assert module._names(nodes) == {"aaaaaaaa": "box-aaaaaa", "bbbbbbbb": "box-bbbbbb", "cccccccc": "rack3"}
+
+
+def test_nodes_that_hang_while_they_join_hold_no_pulse_of_the_others_back(
+    there: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roster = follow(tmp_path)
+    assert wait_until(lambda: len(roster.members) == 1)
+    (healthy,) = Node.made
+    monkeypatch.setattr(Node, "silent", True)
+    there.extend(f"box-{number}" for number in range(40))
+    assert wait_until(lambda: len(Node.made) > 30)
+    count = len(healthy.asked)
+    assert wait_until(lambda: len(healthy.asked) > count + 5)
+    roster.close()
+
+
+def test_a_list_of_nodes_that_hangs_holds_no_pulse_back(tmp_path: Path, there: list[str]) -> None:
+    roster = follow(tmp_path)
+    assert wait_until(lambda: len(roster.members) == 1)
+    hang = threading.Event()
+    module.ray.nodes = hang.wait  # type: ignore[attr-defined]
+    count = len(Node.made[0].asked)
+    assert wait_until(lambda: len(Node.made[0].asked) > count + 5)
+    assert there
+    hang.set()
+    roster.close()
