@@ -48,9 +48,6 @@ def report(
         from dubd.cli.costs import show
         from dubd.graph.video import videos
 
-        if folders.workspace.exists() and not folders.workspace.is_dir():
-            remedy = "set DUBD_WORKSPACE to a folder"
-            raise DubdError("is no folder", file=folders.workspace, remedy=remedy, exit=Exit.WORKSPACE)
         one = chosen(video, folders) if video else None
         show(videos(folders.workspace), prices(watts, price, gpu_hour), one=one, json=json)
         return

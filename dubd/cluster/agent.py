@@ -143,7 +143,6 @@ class Agent:
                 try:
                     self.close()
                 finally:
-                    late.cancel()
                     os._exit(0)
 
     def _taken(self, place: int) -> Slot | None:

@@ -29,7 +29,6 @@ class Connection:
         guard.connecting(self._address)
         # Ray would put "0 CPUs, no GPU" warnings and each lost task on the terminal; dubd tells what came of them.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
         if hasattr(ray._private.worker, "print_to_stdstream"):
             ray._private.worker.print_to_stdstream = lambda *_, **__: None
         self._fault: Exception | None = None

@@ -143,6 +143,7 @@ def test_costs_on_a_narrow_terminal_keep_months_and_figures_whole(desk: Desk, wi
 
 def test_a_workspace_that_is_a_file_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBD_WORKSPACE", str(desk.source))
-    error = run("report", "--cost").exception
-    assert isinstance(error, DubdError)
-    assert (str(error), error.exit) == (f"{desk.source}: is no folder; set DUBD_WORKSPACE to a folder", Exit.WORKSPACE)
+    for command in ("report --cost", "status", "clean --dry-run", "retry --all", "plan --hours 1 --rule lite"):
+        error = run(*command.split()).exception
+        assert isinstance(error, DubdError), command
+        assert (str(error), error.exit) == (f"{desk.source}: is no folder; set DUBD_WORKSPACE to one", Exit.WORKSPACE)

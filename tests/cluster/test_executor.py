@@ -56,6 +56,12 @@ def two_that_wait(box: Machine, hang: Path) -> Tickets:
     return Tickets([on_cpu(box.ticket(f"t{n}", hang=str(hang))) for n in range(2)])
 
 
+def one_that_waits(box: Machine, hang: Path, task: str = "t") -> Tickets:
+    """A task on a card that ends when the file `hang` is gone."""
+    hang.touch()
+    return Tickets([box.ticket(task, hang=str(hang))])
+
+
 def nodes(source: Tickets) -> dict[str, Any]:
     """On which node each task ran; None: at the head."""
     return {
@@ -133,8 +139,7 @@ def test_what_ran_on_a_node_that_died_runs_elsewhere_and_nothing_else_again(grid
     hang = box.folder / "hang"
     with cluster(box, grid) as executor:
         first = run(executor, [box.ticket("first")])
-        hang.touch()
-        source, scheduler = Tickets([box.ticket("second", hang=str(hang))]), Scheduler(executor)
+        source, scheduler = one_that_waits(box, hang, "second"), Scheduler(executor)
         scheduler.add(source)
         assert begun(scheduler, box, 2)
         grid.kill(dying)
@@ -150,9 +155,8 @@ def test_what_ran_on_a_node_that_died_runs_elsewhere_and_nothing_else_again(grid
 def test_a_worker_killed_on_a_node_is_replaced_there(grid: Grid, box: Machine) -> None:
     grid.join(1, 400)
     hang = box.folder / "hang"
-    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = Tickets([box.ticket("t", hang=str(hang))]), Scheduler(executor)
+        source, scheduler = one_that_waits(box, hang), Scheduler(executor)
         scheduler.add(source)
         assert begun(scheduler, box, 1)
         os.kill(int(box.lines("run")[0].split()[0]), signal.SIGKILL)
@@ -183,9 +187,8 @@ def test_an_agent_that_was_killed_is_started_anew_and_its_task_again(grid: Grid,
 def test_a_task_on_a_card_that_takes_three_agents_with_it_fails(grid: Grid, box: Machine) -> None:
     grid.join(1, 400)
     hang = box.folder / "hang"
-    hang.touch()
     with cluster(box, grid) as executor:
-        source, scheduler = Tickets([box.ticket("t", hang=str(hang))]), Scheduler(executor)
+        source, scheduler = one_that_waits(box, hang), Scheduler(executor)
         scheduler.add(source)
         for count in (1, 2, 3):
             assert begun(scheduler, box, count)

@@ -68,6 +68,12 @@ def processes(node: Any, kind: str = "") -> list[subprocess.Popen[bytes]]:
     ]
 
 
+def hang(node: Any) -> None:
+    """Have the head of its cluster take connections and say nothing more."""
+    (head,) = processes(node, "gcs_server")
+    head.send_signal(signal.SIGSTOP)
+
+
 def watching(home: Home) -> subprocess.Popen[str]:
     """A daemon that is connected to the cluster."""
     daemon = home.start("watch", *RAY)
@@ -133,8 +139,7 @@ def test_a_daemon_whose_ray_head_hangs_is_ended_though_rays_calls_hang_with_it(
 ) -> None:
     node = ray_head().head_node
     daemon = watching(home)
-    (head,) = processes(node, "gcs_server")
-    head.send_signal(signal.SIGSTOP)
+    hang(node)
     code, lines = words(daemon)
     assert code == Exit.CLUSTER
     assert lines[-1] == (
@@ -148,8 +153,7 @@ def test_a_daemon_that_is_told_to_stop_while_ray_hangs_has_stopped_and_not_lost_
 ) -> None:
     node = ray_head().head_node
     daemon = watching(home)
-    (head,) = processes(node, "gcs_server")
-    head.send_signal(signal.SIGSTOP)
+    hang(node)
     for _ in range(2):
         os.kill(daemon.pid, signal.SIGINT)
         time.sleep(0.2)
@@ -162,8 +166,7 @@ def test_a_head_that_hangs_is_told_of_within_seconds(
     ray_head: Callable[[], Any], home: Home, talking_head: Path
 ) -> None:
     node = ray_head().head_node
-    (head,) = processes(node, "gcs_server")
-    head.send_signal(signal.SIGSTOP)
+    hang(node)
     began = time.monotonic()
     done = home.dubd("run", talking_head, *RAY)
     assert time.monotonic() - began < 30  # Ray by itself tries for minutes
