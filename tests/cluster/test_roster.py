@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,9 +65,12 @@ class Node:
     forsake = close
 
 
+_followed: list[Roster] = []
+
+
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The ids of the nodes that Ray tells of."""
+def there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """The ids of the nodes that Ray tells of; whoever follows them is closed, or would meet Ray itself afterwards."""
     (tmp_path / ".log").mkdir()
     ids = ["head", "box"]
 
@@ -79,11 +83,14 @@ def there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(module, "Member", Node)
     monkeypatch.setattr(module, "_EVERY", 0.05)
     monkeypatch.setattr(Node, "made", [], raising=False)
-    return ids
+    yield ids
+    while _followed:
+        _followed.pop().close()
 
 
 def follow(folder: Path, shared: Path | None = None) -> Roster:
     roster = Roster(folder / ".log", shared)
+    _followed.append(roster)
     assert wait_until(lambda: len(Node.made) == 1)
     return roster
 
@@ -110,7 +117,6 @@ def test_a_node_that_was_lost_is_forgotten_after_a_while_though_nobody_asks(
     there.remove("box")
     assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["lost"])
     assert wait_until(lambda: not roster._gone, 3)
-    roster.close()
 
 
 @pytest.mark.usefixtures("there")
@@ -126,7 +132,6 @@ def test_a_node_whose_agent_has_ended_joins_anew_and_is_compared_again(
     assert Node.made[0].ended
     assert roster.members == [Node.made[1]]
     assert not roster.gone  # the same machine is here again
-    roster.close()
 
 
 @pytest.mark.usefixtures("there")
@@ -146,7 +151,6 @@ def test_a_node_that_was_just_lost_is_not_called_refused_because_ray_has_not_not
     assert [line.split(",")[0] for line in caplog.messages] == ["the node box is lost"]
     monkeypatch.setattr(module, "_DECLARED", 0.0)
     assert wait_until(lambda: bool(roster.refused))
-    roster.close()
 
 
 def halted(folder: Path) -> Roster:
@@ -174,7 +178,6 @@ def test_a_node_is_given_nothing_once_its_agent_is_known_to_have_ended_and_its_c
     roster._pulse(member)
     assert not roster.members
     assert roster.gone == [member]
-    roster.close()
 
 
 @pytest.mark.usefixtures("there")
@@ -188,7 +191,6 @@ def test_a_silent_node_is_asked_for_no_longer_than_it_has_left(tmp_path: Path) -
     member.answered = time.monotonic() - 5
     roster._pulse(member)
     assert not roster.members
-    roster.close()
 
 
 @pytest.mark.usefixtures("there")
@@ -241,9 +243,8 @@ def test_a_node_that_was_lost_again_and_again_is_lost_once_and_not_at_all_once_i
     assert wait_until(lambda: len(Node.made) == 4 and len(roster.members) == 1)
     assert not roster.gone
     there.remove("box")
+    assert wait_until(lambda: len(roster.gone) == 1)
     assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["lost"])
-    assert len(roster.gone) == 1
-    roster.close()
 
 
 def test_a_node_whose_ray_was_started_again_is_not_lost_as_well(
@@ -255,7 +256,6 @@ def test_a_node_whose_ray_was_started_again_is_not_lost_as_well(
     there[1:] = ["box again"]
     assert wait_until(lambda: len(Node.made) == 2 and len(roster.members) == 1)
     assert wait_until(lambda: [node["state"] for node in standing(tmp_path / ".log")] == ["joined"])
-    roster.close()
 
 
 def test_a_node_is_called_what_its_ray_was_told_to_be_called() -> None:
@@ -277,7 +277,6 @@ def test_nodes_that_hang_while_they_join_hold_no_pulse_of_the_others_back(
     assert wait_until(lambda: len(Node.made) > 30)
     count = len(healthy.asked)
     assert wait_until(lambda: len(healthy.asked) > count + 5)
-    roster.close()
 
 
 def test_a_list_of_nodes_that_hangs_holds_no_pulse_back(tmp_path: Path, there: list[str]) -> None:
@@ -289,4 +288,3 @@ def test_a_list_of_nodes_that_hangs_holds_no_pulse_back(tmp_path: Path, there: l
     assert wait_until(lambda: len(Node.made[0].asked) > count + 5)
     assert there
     hang.set()
-    roster.close()
