@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dubd.cost.bounds import Stage
-from dubd.schedule.admission import REST, Capacity, Card, Seated, Start, Waiting, Waitlist
+from dubd.schedule.admission import EAGER, REST, Capacity, Card, Seated, Start, Waiting, Waitlist
 from dubd.schedule.ledger import MARGIN
 from dubd.schedule.ticket import Kind, Ticket
 
@@ -128,6 +128,7 @@ class Machine:
         self._warm: Counter[Kind] = Counter()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
+        self._due = 0.0  # the latest moment at which it looks again
         for task in work:
             if not task.before:
                 self._ready(task)
@@ -174,6 +175,16 @@ class Machine:
                 self._on_slot(batch)
             else:
                 self._on_card(next(card for card in self.cards if card.uuid == start.card), start, batch)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Where a card is not used, decide once more when a kind that waits may have it; the daemon looks anyway."""
+        if all(card.busy for card in self.cards):
+            return
+        due = min((line.hungry + EAGER for line in self.waiting.lines(gpu=True)), default=0.0)
+        if due > max(self.now, self._due):
+            self._due = due
+            self.at(due, lambda: None)
 
     def _on_slot(self, batch: tuple[Task, ...]) -> None:
         kind, stage = batch[0].ticket.kind, batch[0].stage

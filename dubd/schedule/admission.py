@@ -11,7 +11,8 @@ On the cards, in this order:
    workers of other kinds hold what is lacking keeps them from going on.
 4. Further warm workers of a kind on one card go on where they get a full batch.
 5. Kinds whose workers have more to do than a batch each get another worker: on another card first, and then beside
-   one that is there, up to as many as the ticket says and in memory that nobody with work needs.
+   one that is there, up to as many as the ticket says and in memory that nobody with work needs. On a card where
+   nobody works a kind gets one also for less, once it has had no turn for `EAGER`.
 
 At most one load at a time per card.
 """
@@ -28,6 +29,7 @@ from dubd.schedule.waitlist import Line, Waiting, Waitlist
 
 __all__ = ["PATIENCE", "REST", "Capacity", "Card", "Kind", "Need", "Seated", "Start", "Waiting", "Waitlist", "admit"]
 
+EAGER = 3.0  # seconds without a turn, after which a kind need not spare a card that nobody uses (a load takes 4 to 15)
 PATIENCE = 600.0  # seconds without a turn, after which a kind goes before the others (design: ten minutes)
 
 Need = Callable[[Ticket, int], int]  # MiB that a worker needs for a ticket and so many items at once
@@ -227,7 +229,7 @@ class _Cards:
             self._begin(rest, self._desks[index], worker.mib, rest.count, ())
 
     def _another(self, rest: _Rest, *, beside: bool) -> bool:
-        """A new worker, where more waits than a batch for each that there is.
+        """A new worker, where more waits than a batch for each that there is, or `EAGER` has passed.
 
         On a card that has none of this kind, or `beside` one, if that takes nothing from a kind with work.
         """
@@ -238,13 +240,16 @@ class _Cards:
             return False
         least = self._least(rest)
         seats = [desk.seats(rest.kind, least) for desk in self._desks]
-        if rest.count <= sum(seats) * rest.head.ticket.batch:
+        few = rest.count <= sum(seats) * rest.head.ticket.batch
+        if few and (beside or self._now - rest.line.hungry < EAGER):
             return False
         desks = zip(seats, self._desks, strict=True)
-        able = [desk for count, desk in desks if count in some and not (beside and desk.yields)]
+        able = [
+            desk for count, desk in desks if count in some and not (beside and desk.yields) and not (few and desk.busy)
+        ]
         if not able:
             return False
-        keep = {other.kind for other in self._rests if other.count} if beside else None
+        keep = {other.kind for other in self._rests if other.count} if beside or few else None
         return self._place(rest, able, keep=keep)
 
     def _place(

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.scheduler import CHAINS, SLOTS, bounds, fifo, lengths, ours
 from benchmarks.simulation import Machine, tasks
+from dubd.schedule import admission
 
 VIDEOS = {"sound": 300, "musetalk": 20, "wav2lip": 20, "latentsync": 20}  # minutes of work for a card and not seconds
 
@@ -18,6 +19,24 @@ def test_two_cards_are_done_within_a_twentieth_of_the_bound(chain: str, gib: int
     bound = max(limits[by] for by in ("VRAM", "GPU", "path"))
     spent = Machine(ours, tasks(CHAINS[chain], segments), cards, 2 * SLOTS).run()
     assert bound <= spent <= 1.05 * bound
+
+
+@pytest.mark.parametrize("gib", [24, 80])
+def test_eight_cards_are_too_where_a_card_has_but_a_few_videos(gib: int) -> None:
+    segments, cards = lengths(20), [gib * 1024] * 8
+    bound = bounds(CHAINS["wav2lip"], segments, cards, 8 * SLOTS)["GPU"]
+    assert Machine(ours, tasks(CHAINS["wav2lip"], segments), cards, 8 * SLOTS).run() <= 1.05 * bound
+
+
+def test_one_video_spreads_over_all_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its segments arrive one by one, and each finds the cards before it at work."""
+
+    def spent() -> float:
+        return Machine(ours, tasks(CHAINS["wav2lip"], [8]), [24 * 1024] * 8, 8 * SLOTS).run()
+
+    eager = spent()
+    monkeypatch.setattr(admission, "EAGER", float("inf"))
+    assert eager <= 0.65 * spent()
 
 
 # The other two chains leave less of a card idle than half of it also where one task has it for itself.

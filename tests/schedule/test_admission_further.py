@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dubd.schedule.admission import PATIENCE, REST
+from dubd.schedule.admission import EAGER, PATIENCE, REST
 from tests.schedule.test_admission import Queue, card
 
 
@@ -27,6 +27,18 @@ class TestStart:
     def test_a_card_that_has_none_of_the_kind_comes_first(self) -> None:
         queue = Queue(x=2).add(0, "x", 9, parallel=2)
         assert queue.starts(card("A", 5, busy_x=2), card("B", 80)) == ["x0@B 2", "x1@A 2"]
+
+    def test_a_card_that_nobody_uses_is_spared_for_a_moment_only(self) -> None:
+        queue, busy = Queue(x=2, y=8).add(0, "x"), card("A", busy_x=2)
+        assert queue.starts(busy, card("B"), now=EAGER - 0.1) == []
+        assert queue.starts(busy, card("B"), now=EAGER) == ["x0@B 2"]
+        assert queue.starts(busy, card("B", busy_y=8), now=EAGER) == []
+        assert queue.starts(busy, card("B", loading=True), now=EAGER) == []
+
+    def test_a_warm_worker_that_was_needed_just_now_is_not_ended_for_one_that_has_a_like(self) -> None:
+        queue, busy = Queue(x=4, y=8).add(0, "x"), card("A", busy_x=4)
+        assert queue.starts(busy, card("B", total=8, idle_y=8), now=EAGER) == []
+        assert queue.starts(busy, replace(card("B", total=8, idle_y=8), rested=1), now=EAGER) == ["x0@B 4 -y"]
 
     def test_one_that_could_not_take_a_full_batch_is_not_worth_its_memory(self) -> None:
         queue = Queue(x=2).add(0, "x", 12, batch=4, per_item=1, parallel=2)
