@@ -128,7 +128,7 @@ class Machine:
         self._warm: Counter[Kind] = Counter()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
-        self._due = 0.0  # the latest moment at which it looks again
+        self._dues = set[float]()  # the moments at which it looks again
         for task in work:
             if not task.before:
                 self._ready(task)
@@ -181,10 +181,11 @@ class Machine:
         """Where a card is not used, decide once more when a kind that waits may have it; the daemon looks anyway."""
         if all(card.busy for card in self.cards):
             return
-        due = min((line.hungry + EAGER for line in self.waiting.lines(gpu=True)), default=0.0)
-        if due > max(self.now, self._due):
-            self._due = due
-            self.at(due, lambda: None)
+        dues = [line.hungry + EAGER for line in self.waiting.lines(gpu=True)]
+        due = min((due for due in dues if due > self.now), default=0.0)
+        if due > self.now and due not in self._dues:
+            self._dues.add(due)
+            self.at(due, lambda: self._dues.discard(due))
 
     def _on_slot(self, batch: tuple[Task, ...]) -> None:
         kind, stage = batch[0].ticket.kind, batch[0].stage

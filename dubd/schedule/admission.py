@@ -11,8 +11,9 @@ On the cards, in this order:
    workers of other kinds hold what is lacking keeps them from going on.
 4. Further warm workers of a kind on one card go on where they get a full batch.
 5. Kinds whose workers have more to do than a batch each get another worker: on another card first, and then beside
-   one that is there, up to as many as the ticket says and in memory that nobody with work needs. On a card where
-   nobody works a kind gets one also for less, once it has had no turn for `EAGER`.
+   one that is there, up to as many as the ticket says and in memory that nobody with work needs.
+6. A kind whose workers are all at work and that had no turn for `EAGER` gets one also for less, on a card where none of
+   ours is at work, while every kind with work has a worker.
 
 At most one load at a time per card.
 """
@@ -29,7 +30,7 @@ from dubd.schedule.waitlist import Line, Waiting, Waitlist
 
 __all__ = ["PATIENCE", "REST", "Capacity", "Card", "Kind", "Need", "Seated", "Start", "Waiting", "Waitlist", "admit"]
 
-EAGER = 3.0  # seconds without a turn, after which a kind need not spare a card that nobody uses (a load takes 4 to 15)
+EAGER = 2.0  # seconds without a turn, after which no card without work is kept free (a load takes 4 to 15)
 PATIENCE = 600.0  # seconds without a turn, after which a kind goes before the others (design: ten minutes)
 
 Need = Callable[[Ticket, int], int]  # MiB that a worker needs for a ticket and so many items at once
@@ -156,6 +157,8 @@ class _Cards:
             for rest in self._rests:
                 while self._another(rest, beside=beside):
                     pass
+        for rest in self._rests:
+            self._spread(rest)
         return self._starts
 
     def _hungry(self) -> None:
@@ -229,7 +232,7 @@ class _Cards:
             self._begin(rest, self._desks[index], worker.mib, rest.count, ())
 
     def _another(self, rest: _Rest, *, beside: bool) -> bool:
-        """A new worker, where more waits than a batch for each that there is, or `EAGER` has passed.
+        """A new worker, where more waits than a batch for each that there is.
 
         On a card that has none of this kind, or `beside` one, if that takes nothing from a kind with work.
         """
@@ -240,22 +243,38 @@ class _Cards:
             return False
         least = self._least(rest)
         seats = [desk.seats(rest.kind, least) for desk in self._desks]
-        few = rest.count <= sum(seats) * rest.head.ticket.batch
-        if few and (beside or self._now - rest.line.hungry < EAGER):
+        if rest.count <= sum(seats) * rest.head.ticket.batch:
             return False
         desks = zip(seats, self._desks, strict=True)
-        able = [
-            desk for count, desk in desks if count in some and not (beside and desk.yields) and not (few and desk.busy)
-        ]
+        able = [desk for count, desk in desks if count in some and not (beside and desk.yields)]
         if not able:
             return False
-        keep = {other.kind for other in self._rests if other.count} if beside or few else None
-        return self._place(rest, able, keep=keep)
+        keep = {other.kind for other in self._rests if other.count} if beside else None
+        return self._place(rest, able, keep=keep, full=beside)
+
+    def _spread(self, rest: _Rest) -> None:
+        """A new worker on a card without work, for a kind that had no turn for `EAGER`, nor in this decision."""
+        if not rest.count or self._now < rest.line.hungry + EAGER:
+            return
+        if any(start.batch[0].ticket.kind == rest.kind for start in self._starts):
+            return
+        unused, least = [desk for desk in self._desks if not desk.busy], self._least(rest)
+        if any(desk.warm(rest.kind, least) for desk in self._desks):  # it waits for a full batch
+            return
+        if any(other.count and not self._workers(other) for other in self._rests):  # they wait for room
+            return
+        self._place(rest, unused, keep=())
 
     def _place(
-        self, rest: _Rest, desks: Iterable[Desk], *, patient: bool = False, keep: Container[Kind] | None = None
+        self,
+        rest: _Rest,
+        desks: Iterable[Desk],
+        *,
+        patient: bool = False,
+        full: bool = False,
+        keep: Container[Kind] | None = None,
     ) -> bool:
-        """Start a new worker on the best card that has room now; with `keep`, only for full batches."""
+        """Start a new worker on the best card that has room now; `full`: only with room for full batches."""
         best: tuple[tuple[bool, int, int, int], Desk, int, tuple[Seated, ...]] | None = None
         least = self._least(rest)
         for desk in desks:
@@ -268,7 +287,7 @@ class _Cards:
                     if best is None or key < best[0]:
                         best = key, desk, mib, evict
                     break
-                if patient or keep is not None:
+                if patient or full:
                     break
         if best is None:
             return False

@@ -28,22 +28,43 @@ class TestStart:
         queue = Queue(x=2).add(0, "x", 9, parallel=2)
         assert queue.starts(card("A", 5, busy_x=2), card("B", 80)) == ["x0@B 2", "x1@A 2"]
 
-    def test_a_card_that_nobody_uses_is_spared_for_a_moment_only(self) -> None:
+    def test_one_that_could_not_take_a_full_batch_is_not_worth_its_memory(self) -> None:
+        queue = Queue(x=2).add(0, "x", 12, batch=4, per_item=1, parallel=2)
+        assert queue.starts(card(busy_x=6)) == []
+        assert queue.starts(card(total=12, busy_x=6)) == ["x0+x1+x2+x3@A 6"]
+
+
+class TestSpread:
+    def test_a_card_without_work_is_spared_for_a_moment_only(self) -> None:
         queue, busy = Queue(x=2, y=8).add(0, "x"), card("A", busy_x=2)
         assert queue.starts(busy, card("B"), now=EAGER - 0.1) == []
         assert queue.starts(busy, card("B"), now=EAGER) == ["x0@B 2"]
         assert queue.starts(busy, card("B", busy_y=8), now=EAGER) == []
         assert queue.starts(busy, card("B", loading=True), now=EAGER) == []
 
-    def test_a_warm_worker_that_was_needed_just_now_is_not_ended_for_one_that_has_a_like(self) -> None:
-        queue, busy = Queue(x=4, y=8).add(0, "x"), card("A", busy_x=4)
-        assert queue.starts(busy, card("B", total=8, idle_y=8), now=EAGER) == []
-        assert queue.starts(busy, replace(card("B", total=8, idle_y=8), rested=1), now=EAGER) == ["x0@B 4 -y"]
+    def test_a_turn_in_the_same_decision_is_one(self) -> None:
+        queue = Queue(x=2).add(0, "x", 2)
+        assert queue.starts(card("A", idle_x=2), card("B"), now=EAGER) == ["x0@A 2"]
 
-    def test_one_that_could_not_take_a_full_batch_is_not_worth_its_memory(self) -> None:
-        queue = Queue(x=2).add(0, "x", 12, batch=4, per_item=1, parallel=2)
-        assert queue.starts(card(busy_x=6)) == []
-        assert queue.starts(card(total=12, busy_x=6)) == ["x0+x1+x2+x3@A 6"]
+    def test_a_warm_worker_that_waits_for_a_full_batch_is_not_passed_over(self) -> None:
+        queue = Queue(x=2, y=2).add(0, "x", batch=4)
+        there = card("A", busy_y=2, idle_x=2), card("B", busy_x=2), card("C")
+        assert queue.starts(*there, now=EAGER) == []
+        assert queue.starts(*there, now=REST) == ["x0@A 2"]
+
+    def test_a_small_lease_will_do(self) -> None:
+        queue = Queue(x=4).add(0, "x", batch=4, per_item=1)
+        assert queue.starts(card("A", busy_x=8), card("B", total=8, free=7), now=EAGER) == ["x0@B 6"]
+
+    def test_a_kind_without_a_worker_waits_for_room_undisturbed(self) -> None:
+        queue = Queue(x=6, y=20).add(0, "y").add(1, "x")
+        assert queue.starts(card("A", total=24, busy_x=6), card("B", total=24, free=19), now=EAGER) == []
+
+    def test_a_worker_that_was_needed_just_now_is_not_ended_for_it(self) -> None:
+        queue, busy = Queue(x=4, y=8).add(0, "x"), card("A", total=4, busy_x=4)
+        idle = card("B", total=8, idle_y=8)
+        assert queue.starts(busy, idle, now=EAGER) == []
+        assert queue.starts(busy, replace(idle, rested=1), now=EAGER) == ["x0@B 4 -y"]
 
 
 class TestGoOn:
