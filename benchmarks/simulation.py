@@ -181,9 +181,8 @@ class Machine:
         """Where a card is not used, decide once more when a kind that waits may have it; the daemon looks anyway."""
         if all(card.busy for card in self.cards):
             return
-        dues = [line.hungry + EAGER for line in self.waiting.lines(gpu=True)]
-        due = min((due for due in dues if due > self.now), default=0.0)
-        if due > self.now and due not in self._dues:
+        dues = [due for line in self.waiting.lines(gpu=True) if (due := line.hungry + EAGER) > self.now]
+        if dues and (due := min(dues)) not in self._dues:
             self._dues.add(due)
             self.at(due, lambda: self._dues.discard(due))
 

@@ -161,12 +161,13 @@ class Video:
 
 def videos(workspace: Path) -> Iterator[Path]:
     """The folders of all videos, by name; none where there is no workspace yet. DubdError where that is no folder."""
-    if os.path.exists(workspace) and not workspace.is_dir():
-        raise DubdError("is no folder", file=workspace, remedy="set DUBD_WORKSPACE to one", exit=Exit.WORKSPACE)
-    if workspace.is_dir():
-        for folder in sorted(workspace.iterdir()):
-            if not folder.name.startswith(".") and os.path.exists(folder / RULE):  # False where it cannot be read
-                yield folder
+    if not workspace.is_dir():
+        if os.path.exists(workspace):
+            raise DubdError("is no folder", file=workspace, remedy="set DUBD_WORKSPACE to one", exit=Exit.WORKSPACE)
+        return
+    for folder in sorted(workspace.iterdir()):
+        if not folder.name.startswith(".") and os.path.exists(folder / RULE):  # False where it cannot be read
+            yield folder
 
 
 def slug(name: str) -> str:

@@ -256,9 +256,11 @@ class _Cards:
         """A new worker on a card without work, for a kind that had no turn for `EAGER`, nor in this decision."""
         if not rest.count or self._now < rest.line.hungry + EAGER:
             return
+        if not (unused := [desk for desk in self._desks if not desk.busy]):
+            return
         if any(start.batch[0].ticket.kind == rest.kind for start in self._starts):
             return
-        unused, least = [desk for desk in self._desks if not desk.busy], self._least(rest)
+        least = self._least(rest)
         if any(desk.warm(rest.kind, least) for desk in self._desks):  # it waits for a full batch
             return
         if any(other.count and not self._workers(other) for other in self._rests):  # they wait for room

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,8 @@ def local(tmp_path_factory: pytest.TempPathFactory, talking_head: Path) -> dict[
 
 
 @pytest.fixture
-def far(tmp_path: Path, grid: Grid) -> Iterator[Home]:  # noqa: ARG001  (the cluster that it is in)
-    yield lite_home(tmp_path / "home")
+def far(tmp_path: Path, grid: Grid) -> Home:  # noqa: ARG001  (the cluster that it is in)
+    return lite_home(tmp_path / "home")
 
 
 @pytest.fixture
@@ -107,18 +107,17 @@ class TestTheSample:
         dying = grid.join(2)
         head = far.start("run", talking_head, *CLIP, *RAY, "--json")
         standing = far.root / "workspace" / ".log" / STANDING
-        stopped(far)
-        assert wait_until(lambda: busy(standing) > 0, 60)
-        os.killpg(head.pid, signal.SIGKILL)
+        with held(far):
+            assert wait_until(lambda: busy(standing) > 0, 60)
+            os.killpg(head.pid, signal.SIGKILL)
         first = tasks(head.communicate()[0])
         standing.unlink()
         finished = {task for task, line in first.items() if line["state"] == "ran"}
         head = far.start("run", talking_head, *CLIP, *RAY, "--json")
-        own = stopped(far)
-        assert wait_until(lambda: busy(standing) > 0, 60)
-        grid.kill(dying)
-        grid.join(2)
-        go_on(own)
+        with held(far):
+            assert wait_until(lambda: busy(standing) > 0, 60)
+            grid.kill(dying)
+            grid.join(2)
         said = head.communicate(timeout=120)[0]
         assert head.returncode == 0, said
         (loss,) = [line for line in said.splitlines() if not line.startswith("{")]
@@ -133,12 +132,11 @@ class TestTheSample:
     ) -> None:
         head = far.start("run", talking_head, *CLIP, *RAY, "--json")
         standing = far.root / "workspace" / ".log" / STANDING
-        own = stopped(far)
-        late = grid.join(2)
-        assert wait_until(lambda: busy(standing) > 0 and workers(late.home), 60)
-        for worker in workers(late.home):
-            os.kill(worker, signal.SIGKILL)
-        go_on(own)
+        with held(far):
+            late = grid.join(2)
+            assert wait_until(lambda: busy(standing) > 0 and workers(late.home), 60)
+            for worker in workers(late.home):
+                os.kill(worker, signal.SIGKILL)
         said = head.communicate(timeout=120)[0]
         assert head.returncode == 0, said
         ran = [line["task"] for line in map(json.loads, said.splitlines()) if line["state"] == "ran"]
@@ -146,19 +144,20 @@ class TestTheSample:
         assert artifacts(far) == local
 
 
-def stopped(home: Home) -> list[int]:
+@contextmanager
+def held(home: Home) -> Iterator[None]:
     """Hold the head's own workers, and what forks them, once there is more than one task: it might make all alone."""
     extracted = "*/segments/000/video.mp4"
     assert wait_until(lambda: any((home.root / "workspace").glob(extracted)) and workers(home.root), 60)
     own = [*nurseries(home.root), *workers(home.root)]
     for process in own:
         os.kill(process, signal.SIGSTOP)
-    return own
-
-
-def go_on(own: list[int]) -> None:
-    for process in own:
-        os.kill(process, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for process in own:
+            with suppress(ProcessLookupError):  # ended with its head
+                os.kill(process, signal.SIGCONT)
 
 
 def workers(home: Path) -> list[int]:

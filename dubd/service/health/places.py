@@ -95,7 +95,7 @@ def _unwritable(name: str, folder: Path) -> Finding | None:
 def _inotify(folders: Folders) -> Iterator[Finding]:
     """Whether the daemon can hear of changes: a watch for each folder where people change something. Else it looks."""
     wanted = sum(_folders_in(folder) for folder in (folders.inbox, folders.rules) if not remote(folder))
-    if not folders.workspace.is_file() and not remote(folders.workspace):
+    if folders.workspace.is_dir() and not remote(folders.workspace):
         wanted += 2 + sum(len(watched(video)) for video in videos(folders.workspace))  # itself, and the marks in it
     late = f"changes are found only by looking, at the inbox every {POLL:.0f} s, at many videos in rounds"
     good = True
